@@ -1,0 +1,222 @@
+internal import BoxKernel
+internal import BoxPlan
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+/// The entry of `box __init`: process 1 of the sandbox, plain and single-threaded.
+///
+/// It carries out the plan, starts the command, and stays to reap; when the command ends, it ends, and the kernel
+/// ends everything else in the sandbox.
+package enum Init {
+    /// Runs to the end of the process. Needs the descriptors of `Launch.Inherited`.
+    package static func run() -> Never {
+        let control = Channel(Descriptor(owning: Launch.Inherited.control))
+        let launchFile = Descriptor(owning: Launch.Inherited.launch)
+        var stage = Stage(control: control)
+        do throws(Failure) {
+            let launch = try read(launchFile)
+            try stage.prepare(launch)
+        } catch {
+            // Nobody listens any more: then nothing may run either.
+            try? stage.control.send(error.report.wire)
+            _exit(125)
+        }
+        stage.serve()
+    }
+
+    private static func read(_ file: consuming Descriptor) throws(Failure) -> Launch {
+        let bytes: [UInt8]
+        do throws(KernelError) { bytes = try file.readAll(limit: 16 << 20) } catch {
+            throw Failure(step: "read-plan", error)
+        }
+        do throws(WireError) { return try Launch(wire: bytes) } catch {
+            throw Failure(step: "read-plan", object: "\(error)", code: EPROTO)
+        }
+    }
+}
+
+/// What could not be done, for the supervisor.
+struct Failure: Error {
+    let step: String
+    let object: String
+    let code: CInt
+
+    init(step: String, object: String, code: CInt) {
+        self.step = step
+        self.object = object
+        self.code = code
+    }
+
+    init(step: String, _ error: KernelError) {
+        self.init(step: step, object: "\(error.call) \(error.subject)", code: error.code)
+    }
+
+    var report: InitReport { .failed(step: step, object: object, code: code) }
+}
+
+/// Process 1 from its first line to its last.
+struct Stage: ~Copyable {
+    let control: Channel
+    private var command: [String] = []
+    private var environment: [Plan.EnvironmentEntry] = []
+    /// What becomes 0, 1 and 2 of the command.
+    private var streams: [CInt] = []
+    private var hasTerminal = false
+
+    init(control: consuming Channel) { self.control = control }
+
+    /// Makes the sandbox and becomes a harmless process in it. On return nothing is left to be set up.
+    mutating func prepare(_ launch: Launch) throws(Failure) {
+        try step("isolate") { () throws(KernelError) in
+            // Not the user's session: its terminal must not be ours.
+            try Processes.newSession()
+            try ProcessAttributes.setDumpable(false)
+            try Stage.replaceStandardStreams()
+        }
+        guard getpid() == 1 else { throw Failure(step: "isolate", object: "process \(getpid())", code: EPERM) }
+        try step("isolate") { () throws(KernelError) in
+            // Namespaces and credentials are properties of a thread: there must be only this one.
+            guard try Processes.threadCount() == 1 else { throw KernelError(call: "threads", code: EBUSY) }
+        }
+        let plan = launch.plan
+        command = plan.command
+        environment = plan.environment
+
+        var inherited = Launch.Inherited.first..<CInt(64)
+        streams = takeStreams(launch.streams, from: &inherited)
+        let mounts = plan.steps.filter { step in
+            if case .bind(let bind) = step, case .prepared = bind.source { true } else { false }
+        }
+        var performer = Performer(prepared: mounts.map { _ in inherited.removeFirst() })
+        for item in plan.steps {
+            try step(item.name) { () throws(KernelError) in try performer.perform(item) }
+            if case .becomeUser = item { try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() } }
+            if item == .enterRoot { try openTerminal(launch.streams) }
+        }
+        try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
+        try enter(plan.workingDirectory)
+        if let listener = performer.takeListener() {
+            try step("listen") { () throws(KernelError) in
+                try control.send(InitReport.listener.wire, descriptors: [listener.number])
+            }
+        }
+        try step("report") { () throws(KernelError) in try control.send(InitReport.ready.wire) }
+    }
+
+    private borrowing func step(
+        _ name: String, _ body: () throws(KernelError) -> Void
+    ) throws(Failure) {
+        do throws(KernelError) { try body() } catch { throw Failure(step: name, error) }
+    }
+
+    private borrowing func enter(_ directory: AbsolutePath) throws(Failure) {
+        try step("enter-directory") { () throws(KernelError) in
+            try check("chdir", unsafe chdir(directory.string), directory.string)
+        }
+    }
+
+    /// A change of ids resets both; and a supervisor that has died before this line is noticed by its socket.
+    private static func dieWithParent() throws(KernelError) {
+        try ProcessAttributes.setDumpable(false)
+        try ProcessAttributes.setParentDeathSignal(SIGKILL)
+    }
+
+    /// 0, 1 and 2 were the user's own; nothing inside may ever hold those.
+    private static func replaceStandardStreams() throws(KernelError) {
+        let null = try Descriptor.open("/dev/null", O_RDWR)
+        for number in CInt(0)..<3 { try check("dup3", box_dup3(null.number, number, 0)) }
+    }
+
+    // MARK: - Streams
+
+    private mutating func takeStreams(
+        _ streams: Launch.Streams, from inherited: inout Range<CInt>
+    ) -> [CInt] {
+        switch streams {
+        case .pipes: return (0..<3).map { _ in inherited.removeFirst() }
+        case .terminal(_, _, let separateError):
+            hasTerminal = true
+            return separateError ? [-1, -1, inherited.removeFirst()] : [-1, -1, -1]
+        }
+    }
+
+    /// Makes the pseudo-terminal of the sandbox, takes it as controlling terminal and hands the master out.
+    private mutating func openTerminal(_ wanted: Launch.Streams) throws(Failure) {
+        guard case .terminal(let rows, let columns, _) = wanted else { return }
+        do throws(KernelError) {
+            let pty = try PseudoTerminal(multiplexer: "/dev/pts/ptmx")
+            try Terminal.setSize(Terminal.Size(rows: rows, columns: columns), of: pty.master.number)
+            // As leader of this session, so that the command's group can be stopped and continued (^Z): a group
+            // whose parent is outside the session is orphaned, and the kernel would ignore its stop signals.
+            try check("ioctl(TIOCSCTTY)", box_set_controlling_terminal(pty.slave.number))
+            try control.send(InitReport.terminal.wire, descriptors: [pty.master.number])
+            // The master is the supervisor's alone from here on.
+            let number = try pty.slave.duplicate().release()
+            streams = streams.map { $0 < 0 ? number : $0 }
+        } catch { throw Failure(step: "terminal", error) }
+    }
+
+    // MARK: - The command
+
+    /// Waits for the word to start, then serves until the command ends.
+    consuming func serve() -> Never {
+        do throws(KernelError) {
+            guard case .start? = try nextOrder() else { _exit(125) }
+            let children = try Processes.signalDescriptor([SIGCHLD])
+            let pid = try start()
+            try control.send(InitReport.started(pid: pid).wire)
+            try Reaper(control: control, children: children, command: pid).run()
+        } catch { _exit(125) }
+        _exit(0)
+    }
+
+    private borrowing func nextOrder() throws(KernelError) -> InitOrder? {
+        guard let message = try control.receive() else { return nil }
+        return try InitOrder(checking: message.bytes)
+    }
+
+    /// Forks and executes; reports and exits if the command could not be executed.
+    private borrowing func start() throws(KernelError) -> CInt {
+        let failure = try Pipe()
+        let pid = try check("fork", fork())
+        if pid == 0 { become(reporting: failure.write.number) }
+        let answer = failure.keepRead()
+        // The pipes are the command's alone, so that their readers and writers see its end. The terminal stays open
+        // here: a program that closes it and opens it again would otherwise find it hung up.
+        if !hasTerminal { for number in streams { close(number) } }
+        let code = try answer.read(upTo: 4)
+        guard code.isEmpty else {
+            try control.send(InitReport.notExecuted(code: CInt(code[0])).wire)
+            _exit(0)
+        }
+        return pid
+    }
+
+    /// In the child: a process group of its own in the foreground, its streams, and the program.
+    private borrowing func become(reporting descriptor: CInt) -> Never {
+        setpgid(0, 0)
+        if hasTerminal {
+            // A group in the background that takes the foreground gets SIGTTOU, unless it is ignored.
+            signal(SIGTTOU, SIG_IGN)
+            tcsetpgrp(streams[0], getpid())
+        }
+        for (target, source) in streams.enumerated() { _ = box_dup3(source, CInt(target), 0) }
+        Processes.resetSignals()
+        // The program may be traced like any other; only the first process may not.
+        let path = environment.first { $0.name == "PATH" }?.value.split(separator: ":").map(String.init) ?? []
+        let code = execute(command, environment: environment.map { "\($0.name)=\($0.value)" }, path: path)
+        var byte = UInt8(truncatingIfNeeded: code)
+        unsafe write(descriptor, &byte, 1)
+        _exit(127)
+    }
+}
+
+extension InitOrder {
+    /// Reads an order; a message that no supervisor sends is `EPROTO`.
+    init(checking bytes: [UInt8]) throws(KernelError) {
+        do throws(WireError) { self = try InitOrder(wire: bytes) } catch {
+            throw KernelError(call: "order", code: EPROTO)
+        }
+    }
+}

@@ -1,0 +1,219 @@
+internal import BoxKernel
+internal import BoxPlan
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+/// Carries out the steps of a plan. The only place that maps steps to calls of the kernel.
+struct Performer: ~Copyable {
+    /// The root while it is being built; gone once it is entered.
+    private var root: Root?
+    /// An empty file and an empty directory to cover things with, read-only.
+    private var emptyFile: Descriptor?
+    private var emptyDirectory: Descriptor?
+    /// Descriptors of the mounts that the supervisor prepared, in the order of the steps that use them.
+    private var prepared: [CInt]
+    /// The listening socket of the network door, once it is made.
+    private var listener: Descriptor?
+
+    init(prepared: [CInt]) { self.prepared = prepared }
+
+    /// The listening socket; it is given away once.
+    mutating func takeListener() -> Descriptor? { listener.take() }
+
+    /// Carries out one step.
+    mutating func perform(_ step: Step) throws(KernelError) {
+        switch step {
+        case .becomeUser(let uid, let gid): try Processes.become(uid: uid, gid: gid)
+        case .makeMountsPrivate: try Mounts.makePrivate()
+        case .mountRoot(let bytes, let inodes): try mountRoot(bytes: bytes, inodes: inodes)
+        case .directory, .link, .file, .temporary, .bind, .readOnly, .pin, .mask, .device, .pseudoterminals,
+            .messageQueues, .processes, .setting, .enterRoot:
+            guard let root = root.take() else { throw KernelError(call: "root", code: ENOENT) }
+            try build(step, in: root)
+        case .hostname(let name):
+            try check("sethostname", unsafe sethostname(name, name.utf8.count), name)
+        case .loopback: try RouteSocket().bringUpLoopback()
+        case .listen(let port): listener = try Listener.open(loopbackPort: port)
+        case .sealRoot: try sealRoot()
+        case .limit(let limit, let bounds): try Limits.set(limit, to: bounds)
+        case .dropCapabilities: try Capabilities.dropAll()
+        case .noNewPrivileges: try ProcessAttributes.setNoNewPrivileges()
+        case .landlock(let handled, let scopes, let rules): try restrict(handled, scopes, rules)
+        case .seccomp(_, let program):
+            guard !program.isEmpty else { throw KernelError(call: "seccomp", code: EINVAL, subject: "no filter") }
+            try SeccompFilter.install(program)
+        }
+    }
+
+    private mutating func mountRoot(bytes: Int, inodes: Int) throws(KernelError) {
+        let mount = try Mounts.filesystem(
+            "tmpfs", options: [("size", "\(bytes)"), ("nr_inodes", "\(inodes)"), ("mode", "755")],
+            attributes: [.noSUID, .noDevices, .noExec])
+        // Over the old root: looked up from here it stays hidden until the pivot, and needs no directory.
+        try Mounts.attach(mount, over: "/")
+        root = Root(mount)
+    }
+
+    /// The steps that change the tree. The root is put back afterwards, unless it was entered.
+    private mutating func build(_ step: Step, in root: consuming Root) throws(KernelError) {
+        switch step {
+        case .directory(let path, let mode): try root.makeDirectory(path, mode: mode)
+        case .link(let path, let target): try root.makeLink(path, to: target)
+        case .file(let path, let content): try root.makeFile(path, content: content)
+        case .temporary(let path, let bounds): try Performer.mount(bounds, at: path, in: root)
+        case .bind(let bind): try mount(bind, in: root)
+        case .readOnly(let path): try Performer.cover(path, in: root, adding: [.readOnly, .noSUID, .noDevices])
+        case .pin(let path): try Performer.cover(path, in: root, adding: [.noSUID, .noDevices])
+        case .mask(let path): try mask(path, in: root)
+        case .device(let name, let major, let minor): try Performer.device(name, major, minor, in: root)
+        case .pseudoterminals:
+            try Performer.mount(
+                "devpts", [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0620")], [.noSUID, .noExec],
+                at: AbsolutePath(literal: "/dev/pts"), in: root)
+        case .messageQueues:
+            try Performer.mount(
+                "mqueue", [], [.noSUID, .noDevices, .noExec], at: AbsolutePath(literal: "/dev/mqueue"), in: root)
+        case .processes:
+            try Performer.mount(
+                "proc", [("hidepid", "2")], [.noSUID, .noDevices, .noExec],
+                at: AbsolutePath(literal: "/proc"), in: root)
+        case .setting(let name, let value): try root.writeSetting(name, value: value)
+        case .enterRoot:
+            try removeEmpties(from: root)
+            try root.enter()
+            return
+        case .becomeUser, .makeMountsPrivate, .mountRoot, .hostname, .loopback, .listen, .sealRoot, .limit,
+            .dropCapabilities, .noNewPrivileges, .landlock, .seccomp:
+            throw KernelError(call: "build", code: EINVAL, subject: step.name)
+        }
+        self.root = consume root
+    }
+
+    // MARK: - Mounting
+
+    private static func mount(
+        _ type: String, _ options: [(key: String, value: String)], _ attributes: MountAttributes,
+        at path: AbsolutePath, in root: borrowing Root
+    ) throws(KernelError) {
+        try root.makeDirectory(path)
+        let mount = try Mounts.filesystem(type, options: options, attributes: attributes)
+        try root.attach(mount, at: path)
+    }
+
+    private static func mount(
+        _ bounds: Step.Temporary, at path: AbsolutePath, in root: borrowing Root
+    ) throws(KernelError) {
+        let options = [
+            (key: "size", value: "\(bounds.bytes)"), (key: "nr_inodes", value: "\(bounds.inodes)"),
+            (key: "mode", value: String(bounds.mode, radix: 8)),
+        ]
+        var attributes: MountAttributes = [.noSUID, .noDevices]
+        if !bounds.executable { attributes.insert(.noExec) }
+        try mount("tmpfs", options, attributes, at: path, in: root)
+    }
+
+    private mutating func mount(_ bind: Step.Bind, in root: borrowing Root) throws(KernelError) {
+        let mount: Descriptor
+        switch bind.source {
+        case .path(let path): mount = try Mounts.clone(path.string, recursive: true)
+        case .prepared(let path, _, _):
+            guard !prepared.isEmpty else { throw KernelError(call: "prepared mount", code: EBADF, subject: path.string) }
+            mount = Descriptor(owning: prepared.removeFirst())
+        }
+        if let identity = bind.identity {
+            let status = try FileStatus.of(mount.number)
+            guard status.device == identity.device, status.inode == identity.inode else {
+                // Replaced since the plan was made.
+                throw KernelError(call: "open_tree", code: ESTALE, subject: bind.target.string)
+            }
+        }
+        var attributes: MountAttributes = [.noSUID, .noDevices]
+        if !bind.writable { attributes.insert(.readOnly) }
+        if !bind.executable { attributes.insert(.noExec) }
+        try Mounts.set(attributes, on: mount, recursive: true)
+        if bind.isDirectory { try root.makeDirectory(bind.target) } else { try root.makeFile(bind.target) }
+        try root.attach(mount, at: bind.target)
+    }
+
+    /// Mounts an existing path over itself with more attributes.
+    private static func cover(
+        _ path: AbsolutePath, in root: borrowing Root, adding attributes: MountAttributes
+    ) throws(KernelError) {
+        let mount: Descriptor
+        do throws(KernelError) { mount = try root.clone(path) } catch {
+            // A knob that this kernel does not have.
+            if error.code == ENOENT, path.isSame(orBelow: AbsolutePath(literal: "/proc")) { return }
+            throw error
+        }
+        try Mounts.set(attributes, on: mount, recursive: true)
+        try root.attach(mount, at: path)
+    }
+
+    private static func device(
+        _ name: String, _ major: UInt32, _ minor: UInt32, in root: borrowing Root
+    ) throws(KernelError) {
+        let mount = try Mounts.clone("/dev/" + name, recursive: false)
+        let status = try FileStatus.of(mount.number)
+        // Whatever lies at the name on the host, only the device itself may get in.
+        guard status.kind == .characterDevice, status.special == (major, minor) else {
+            throw KernelError(call: "device", code: ENODEV, subject: "/dev/" + name)
+        }
+        try Mounts.set([.noSUID, .noExec], on: mount, recursive: false)
+        guard let target = try? AbsolutePath("/dev/" + name) else {
+            throw KernelError(call: "device", code: EINVAL, subject: name)
+        }
+        try root.makeFile(target)
+        try root.attach(mount, at: target)
+    }
+
+    // MARK: - Masks
+
+    private static let emptyFilePath = AbsolutePath(literal: "/.empty-file")
+    private static let emptyDirectoryPath = AbsolutePath(literal: "/.empty-directory")
+
+    private mutating func mask(_ path: AbsolutePath, in root: borrowing Root) throws(KernelError) {
+        let place: Descriptor
+        do throws(KernelError) { place = try root.place(path) } catch {
+            if error.code == ENOENT { return }
+            throw error
+        }
+        let isDirectory = try FileStatus.of(place.number).kind == .directory
+        if emptyFile == nil {
+            try root.makeFile(Performer.emptyFilePath)
+            try root.makeDirectory(Performer.emptyDirectoryPath, mode: 0o555)
+            emptyFile = try root.place(Performer.emptyFilePath)
+            emptyDirectory = try root.place(Performer.emptyDirectoryPath)
+        }
+        let source = isDirectory ? emptyDirectory?.number : emptyFile?.number
+        guard let source else { throw KernelError(call: "mask", code: EBADF, subject: path.string) }
+        let mount = try Mounts.clone("", at: source, recursive: false)
+        try Mounts.set([.readOnly, .noSUID, .noDevices, .noExec], on: mount, recursive: false)
+        try Mounts.attach(mount, on: place, path.string)
+    }
+
+    /// The names go; what is mounted elsewhere stays.
+    private func removeEmpties(from root: borrowing Root) throws(KernelError) {
+        guard emptyFile != nil else { return }
+        try root.remove(Performer.emptyFilePath, directory: false)
+        try root.remove(Performer.emptyDirectoryPath, directory: true)
+    }
+
+    private func sealRoot() throws(KernelError) {
+        let place = try Descriptor.open("/", BOX_O_PATH | O_DIRECTORY)
+        try Mounts.set([.readOnly], on: place, recursive: false)
+    }
+
+    // MARK: - Landlock
+
+    private func restrict(
+        _ handled: LandlockAccess, _ scopes: LandlockScope, _ rules: [LandlockRule]
+    ) throws(KernelError) {
+        var ruleset = try LandlockRuleset(handling: handled, scopes: scopes).create()
+        for rule in rules {
+            let path = try Descriptor.open(rule.path.string, BOX_O_PATH)
+            try ruleset.allow(rule.access, below: path)
+        }
+        _ = try ruleset.restrictSelf()
+    }
+}

@@ -1,0 +1,161 @@
+internal import CLinux
+internal import Glibc
+
+/// The one owner of an open file descriptor; it is closed when the owner goes.
+package struct Descriptor: ~Copyable {
+    /// The descriptor's number, for calls; it stays this value's property.
+    package let number: CInt
+
+    /// Takes ownership of an open descriptor.
+    package init(owning number: CInt) { self.number = number }
+
+    deinit { _ = Glibc.close(number) }
+
+    /// Closes now and reports what `close(2)` says.
+    package consuming func close() throws(KernelError) {
+        let number = number
+        discard self
+        try check("close", Glibc.close(number))
+    }
+
+    /// Gives the number away; the caller closes it.
+    package consuming func release() -> CInt {
+        let number = number
+        discard self
+        return number
+    }
+
+    /// `AT_FDCWD`: relative paths start at the working directory.
+    package static let workingDirectory: CInt = AT_FDCWD
+
+    /// Opens a path, always close-on-exec. `mode` counts only with `O_CREAT`.
+    package static func open(
+        _ path: String, _ flags: CInt, mode: UInt32 = 0, at directory: CInt = Descriptor.workingDirectory
+    ) throws(KernelError) -> Descriptor {
+        let number = retry { unsafe openat(directory, path, flags | O_CLOEXEC, mode) }
+        return Descriptor(owning: try check("open", number, path))
+    }
+
+    /// A second descriptor for the same open file.
+    package borrowing func duplicate() throws(KernelError) -> Descriptor {
+        Descriptor(owning: try check("fcntl(F_DUPFD_CLOEXEC)", box_fcntl_dupfd_cloexec(number, 0)))
+    }
+
+    /// Reads at most `count` bytes; an empty result is the end of the file.
+    package borrowing func read(upTo count: Int) throws(KernelError) -> [UInt8] {
+        var code: CInt = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            let got = retry { unsafe Glibc.read(number, buffer.baseAddress, count) }
+            if got < 0 { code = errno }
+            filled = max(got, 0)
+        }
+        guard code == 0 else { throw KernelError(call: "read", code: code) }
+        return bytes
+    }
+
+    /// Reads to the end of the file; more than `limit` bytes is `EFBIG`.
+    package borrowing func readAll(limit: Int) throws(KernelError) -> [UInt8] {
+        var all: [UInt8] = []
+        while true {
+            let piece = try read(upTo: min(1 << 16, limit + 1 - all.count))
+            if piece.isEmpty { return all }
+            all += piece
+            guard all.count <= limit else { throw KernelError(call: "read", code: EFBIG) }
+        }
+    }
+
+    /// Writes what the kernel takes at once and returns how many bytes that was.
+    package borrowing func write(some bytes: ArraySlice<UInt8>) throws(KernelError) -> Int {
+        let wrote = unsafe bytes.withUnsafeBytes { raw in
+            retry { unsafe Glibc.write(number, raw.baseAddress, raw.count) }
+        }
+        return try check("write", wrote)
+    }
+
+    /// Writes everything.
+    package borrowing func write(all bytes: [UInt8]) throws(KernelError) {
+        var rest = bytes[...]
+        while !rest.isEmpty { rest = rest.dropFirst(try write(some: rest)) }
+    }
+
+    /// Switches `O_NONBLOCK`.
+    package borrowing func setNonBlocking(_ on: Bool) throws(KernelError) {
+        let flags = try check("fcntl(F_GETFL)", box_fcntl_getfl(number))
+        try check("fcntl(F_SETFL)", box_fcntl_setfl(number, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK))
+    }
+}
+
+/// Both ends of a pipe, close-on-exec.
+package struct Pipe: ~Copyable {
+    package var read: Descriptor
+    package var write: Descriptor
+
+    package init() throws(KernelError) {
+        var ends: [CInt] = [-1, -1]
+        try unsafe check("pipe2", box_pipe2(&ends, O_CLOEXEC))
+        read = Descriptor(owning: ends[0])
+        write = Descriptor(owning: ends[1])
+    }
+
+    /// Keeps the reading end and closes the other.
+    package consuming func keepRead() -> Descriptor { read }
+
+    /// Keeps the writing end and closes the other.
+    package consuming func keepWrite() -> Descriptor { write }
+
+    /// Gives both ends away by number; the caller closes them.
+    package consuming func numbers() -> (read: CInt, write: CInt) { (read.release(), write.release()) }
+}
+
+/// A connected pair of packet sockets, close-on-exec: `near` stays, `far` goes to another process.
+package struct ChannelPair: ~Copyable {
+    package var near: Channel
+    package var far: Descriptor
+
+    package init() throws(KernelError) {
+        var ends: [CInt] = [-1, -1]
+        try unsafe check("socketpair", box_socketpair_seqpacket(&ends))
+        near = Channel(Descriptor(owning: ends[0]))
+        far = Descriptor(owning: ends[1])
+    }
+
+    /// Keeps the near end and closes the other.
+    package consuming func keepNear() -> Channel { near }
+}
+
+/// One end of a packet socket that carries messages and descriptors.
+package struct Channel: ~Copyable {
+    package let descriptor: Descriptor
+    /// The longest message; a longer one is an error at both ends.
+    package static let longest = 1 << 16
+
+    package init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+
+    /// Sends one message with descriptors attached; they stay the caller's.
+    package borrowing func send(_ bytes: [UInt8], descriptors: [CInt] = []) throws(KernelError) {
+        let sent = unsafe box_send_with_fds(
+            descriptor.number, bytes, bytes.count, descriptors, CInt(descriptors.count))
+        try check("sendmsg", sent)
+    }
+
+    /// Receives one message; nil at the end of file. The descriptors are the caller's to close.
+    package borrowing func receive() throws(KernelError) -> (bytes: [UInt8], descriptors: [CInt])? {
+        var descriptors = [CInt](repeating: -1, count: 32)
+        var count = CInt(descriptors.count)
+        var code: CInt = 0
+        var bytes = unsafe [UInt8](unsafeUninitializedCapacity: Channel.longest) { buffer, filled in
+            let got = unsafe box_recv_with_fds(
+                descriptor.number, buffer.baseAddress, buffer.count, &descriptors, &count)
+            if got < 0 { code = errno }
+            filled = max(got, 0)
+        }
+        guard code == 0 else {
+            // The other end was closed with our message unread: that is its end, too.
+            if code == ECONNRESET { return nil }
+            throw KernelError(call: "recvmsg", code: code)
+        }
+        if bytes.isEmpty { return nil }
+        bytes.reserveCapacity(0)
+        return (bytes, Array(descriptors.prefix(Int(count))))
+    }
+}

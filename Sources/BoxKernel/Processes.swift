@@ -1,0 +1,126 @@
+internal import CLinux
+internal import Glibc
+
+/// How a child process ended or changed.
+package enum ChildChange: Equatable, Sendable {
+    case exited(CInt)
+    case killed(signal: CInt)
+    case stopped(signal: CInt)
+    case continued
+}
+
+/// Calls about processes.
+package enum Processes {
+    /// The next child that ended, stopped or went on; nil if none did, or none is left.
+    package static func nextChange() throws(KernelError) -> (pid: CInt, change: ChildChange)? {
+        var status: CInt = 0
+        let pid = retry { unsafe waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED) }
+        if pid == 0 { return nil }
+        guard pid > 0 else {
+            if errno == ECHILD { return nil }
+            throw KernelError(call: "waitpid", code: errno)
+        }
+        if box_wifexited(status) != 0 { return (pid, .exited(box_wexitstatus(status))) }
+        if box_wifsignaled(status) != 0 { return (pid, .killed(signal: box_wtermsig(status))) }
+        if box_wifstopped(status) != 0 { return (pid, .stopped(signal: box_wstopsig(status))) }
+        return (pid, .continued)
+    }
+
+    /// How many threads this process has, by `/proc`.
+    package static func threadCount() throws(KernelError) -> Int {
+        guard let directory = unsafe opendir("/proc/self/task") else {
+            throw KernelError(call: "opendir", code: errno, subject: "/proc/self/task")
+        }
+        defer { unsafe closedir(directory) }
+        var count = 0
+        while unsafe readdir(directory) != nil { count += 1 }
+        return count - 2
+    }
+
+    /// A new session without a controlling terminal.
+    package static func newSession() throws(KernelError) { try check("setsid", setsid()) }
+
+    /// Sends a signal; a process that is gone already is no error.
+    package static func kill(_ target: CInt, _ signal: CInt) throws(KernelError) {
+        guard Glibc.kill(target, signal) < 0 else { return }
+        let code = errno
+        guard code == ESRCH else { throw KernelError(call: "kill", code: code) }
+    }
+
+    /// Takes on one unprivileged id for good.
+    package static func become(uid: UInt32, gid: UInt32) throws(KernelError) {
+        try check("setresgid", box_setresgid(gid), String(gid))
+        try check("setresuid", box_setresuid(uid), String(uid))
+    }
+
+    /// Blocks signals for this thread and gives a descriptor that reads them.
+    package static func signalDescriptor(_ signals: [CInt]) throws(KernelError) -> Descriptor {
+        var mask = sigset_t()
+        unsafe sigemptyset(&mask)
+        for signal in signals { unsafe sigaddset(&mask, signal) }
+        try check("sigprocmask", unsafe sigprocmask(SIG_BLOCK, &mask, nil))
+        return Descriptor(owning: try check("signalfd", unsafe box_signalfd(&mask)))
+    }
+
+    /// The signals waiting in a signal descriptor, oldest first.
+    package static func takeSignals(_ descriptor: borrowing Descriptor) throws(KernelError) -> [CInt] {
+        var signals: [CInt] = []
+        while true {
+            let signal = try check("read", box_signalfd_next(descriptor.number), "signalfd")
+            if signal == 0 { return signals }
+            signals.append(signal)
+        }
+    }
+
+    /// Unblocks all signals and gives them their standard effect, as a program expects to find them.
+    package static func resetSignals() {
+        for number in 1..<CInt(65) { signal(number, SIG_DFL) }
+        var none = sigset_t()
+        unsafe sigemptyset(&none)
+        unsafe sigprocmask(SIG_SETMASK, &none, nil)
+    }
+}
+
+/// Calls `body` with a null-terminated array of C strings, as `execve` takes them.
+func withCStrings<Result>(
+    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+    var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }
+    unsafe pointers.append(nil)
+    defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+    return unsafe pointers.withUnsafeBufferPointer { buffer in
+        // The array holds at least the terminator, so it has a base address.
+        unsafe body(buffer.baseAddress.unsafelyUnwrapped)
+    }
+}
+
+/// Replaces this process by a program, looked up in `path` if its name has no slash; returns only the errno.
+///
+/// As execvp(3): a place where it must not be executed is remembered while the search goes on, and a text file
+/// without an interpreter line is run by `/bin/sh`.
+package func execute(_ command: [String], environment: [String], path: [String]) -> CInt {
+    guard let name = command.first, !name.isEmpty else { return ENOENT }
+    let candidates = name.contains("/") ? [name] : path.map { $0 + "/" + name }
+    var worst = ENOENT
+    for candidate in candidates {
+        let code = unsafe withCStrings(environment) { environment in
+            unsafe withCStrings(command) { arguments in
+                unsafe execve(candidate, arguments, environment)
+                return errno
+            }
+        }
+        switch code {
+        case ENOENT, ENOTDIR: continue
+        case ENOEXEC:
+            return unsafe withCStrings(environment) { environment in
+                unsafe withCStrings(["sh", candidate] + command.dropFirst()) { arguments in
+                    unsafe execve("/bin/sh", arguments, environment)
+                    return errno
+                }
+            }
+        case EACCES: worst = EACCES
+        default: return code
+        }
+    }
+    return worst
+}

@@ -1,0 +1,112 @@
+package import BoxTypes
+
+/// Everything about this machine that planning needs, gathered once and passed in as a value.
+package struct HostFacts: Equatable, Sendable {
+    /// The version of the running kernel.
+    package struct Kernel: Equatable, Sendable, Comparable {
+        package var major: Int
+        package var minor: Int
+        package init(_ major: Int, _ minor: Int) {
+            self.major = major
+            self.minor = minor
+        }
+        package static func < (left: Kernel, right: Kernel) -> Bool {
+            (left.major, left.minor) < (right.major, right.minor)
+        }
+    }
+
+    /// Who starts box.
+    package struct User: Equatable, Sendable {
+        package var uid: UInt32
+        package var gid: UInt32
+        package var name: String
+        package var home: AbsolutePath
+        package var shell: String
+        package init(uid: UInt32, gid: UInt32, name: String, home: AbsolutePath, shell: String) {
+            self.uid = uid
+            self.gid = gid
+            self.name = name
+            self.home = home
+            self.shell = shell
+        }
+    }
+
+    /// A file or directory as found on the host.
+    package struct Node: Equatable, Sendable {
+        package enum Kind: Equatable, Sendable { case directory, file, link(String), other }
+        package var kind: Kind
+        package var uid: UInt32
+        package var gid: UInt32
+        package var device: UInt64
+        package var inode: UInt64
+        package init(kind: Kind, uid: UInt32, gid: UInt32, device: UInt64, inode: UInt64) {
+            self.kind = kind
+            self.uid = uid
+            self.gid = gid
+            self.device = device
+            self.inode = inode
+        }
+    }
+
+    /// The project as found on the host.
+    package struct Project: Equatable, Sendable {
+        package var path: AbsolutePath
+        package var node: Node
+        /// Control files and directories that exist, relative to the project, with what they are.
+        package var controls: [String: Node.Kind] = [:]
+        /// Mounts below the project, relative to it.
+        package var mounts: [String] = []
+        package init(path: AbsolutePath, node: Node) {
+            self.path = path
+            self.node = node
+        }
+    }
+
+    package var kernel = Kernel(5, 13)
+    package var landlock = LandlockSupport.notBuilt
+    package var user: User
+    package var project: Project
+    /// The user's environment; only named variables get in.
+    package var environment: [String: String] = [:]
+    /// The entries of `PATH` that are absolute paths of directories, in order, as written.
+    package var path: [AbsolutePath] = []
+    /// `/bin`, `/sbin`, `/lib` …: links into `/usr` on merged systems, directories on others.
+    package var systemDirectories: [String: Node.Kind] = [:]
+    /// Files and directories below `/etc` that exist, of those a toolchain needs.
+    package var etc: [String: Node.Kind] = [:]
+    /// Paths of `--read`, `--write` and the like, and of the directories that `path` leads to.
+    package var nodes: [AbsolutePath: Node] = [:]
+    /// RAM in bytes.
+    package var memory = 0
+    package var controlGroups = ControlGroupSupport(
+        place: nil, missing: [.memory: "no control groups", .cpu: "no control groups", .pids: "no control groups"])
+    /// The hard limits in force, for the limits that box sets; absent is unlimited.
+    package var hardLimits: [ResourceLimit: UInt64] = [:]
+    /// Why user namespaces cannot be made, if they cannot; with what to do.
+    package var namespaceObstacle: Obstacle?
+    /// Whether the kernel has seccomp filters.
+    package var hasSeccomp = true
+    /// The id outside that root uses for the sandbox; nil if this user namespace has none to give.
+    package var unprivilegedID: UInt32?
+    /// Where box keeps its state; never visible inside.
+    package var stateDirectory: AbsolutePath
+
+    /// Something that a protection needs and this host refuses.
+    package struct Obstacle: Equatable, Sendable {
+        package var reason: String
+        package var fix: String
+        package init(reason: String, fix: String) {
+            self.reason = reason
+            self.fix = fix
+        }
+    }
+
+    package init(user: User, project: Project, stateDirectory: AbsolutePath) {
+        self.user = user
+        self.project = project
+        self.stateDirectory = stateDirectory
+    }
+
+    /// Whether the kernel's own checks treat the caller as root.
+    package var isRoot: Bool { user.uid == 0 }
+}

@@ -1,0 +1,162 @@
+package import BoxTypes
+
+/// What the sandbox's first process gets from the supervisor, in a sealed memory file: the plan and how the
+/// three standard streams are connected.
+package struct Launch: Equatable, Sendable {
+    package var plan: Plan
+    package var streams: Streams
+
+    /// How the command's standard streams are made.
+    package enum Streams: Equatable, Sendable {
+        /// Three pipes, handed in as descriptors.
+        case pipes
+        /// A pseudo-terminal made inside; standard error is a pipe of its own if `separateError`.
+        case terminal(rows: UInt16, columns: UInt16, separateError: Bool)
+    }
+
+    package init(plan: Plan, streams: Streams) {
+        self.plan = plan
+        self.streams = streams
+    }
+
+    /// Where the first process finds what it inherits.
+    package enum Inherited {
+        /// The packet socket to the supervisor.
+        package static let control: Int32 = 3
+        /// The sealed memory file with this value.
+        package static let launch: Int32 = 4
+        /// First of the rest: the streams' pipes (standard input, output, error, as far as they are pipes), then
+        /// the prepared mounts in the order of the plan's steps.
+        package static let first: Int32 = 5
+    }
+
+    /// The value's wire form.
+    package var wire: [UInt8] {
+        var writer = WireWriter()
+        switch streams {
+        case .pipes: writer.write(UInt8(0))
+        case .terminal(let rows, let columns, let separateError):
+            writer.write(UInt8(1))
+            writer.write(Int(rows))
+            writer.write(Int(columns))
+            writer.write(separateError)
+        }
+        plan.write(to: &writer)
+        return writer.bytes
+    }
+
+    /// Reads the wire form.
+    package init(wire: [UInt8]) throws(WireError) {
+        var reader = WireReader(wire)
+        switch try reader.byte() {
+        case 0: streams = .pipes
+        case 1:
+            guard let rows = UInt16(exactly: try reader.int()), let columns = UInt16(exactly: try reader.int())
+            else { throw reader.malformed("window size") }
+            streams = .terminal(rows: rows, columns: columns, separateError: try reader.bool())
+        default: throw reader.malformed("streams")
+        }
+        plan = try Plan(from: &reader)
+        try reader.finish()
+    }
+}
+
+/// What the sandbox's first process tells the supervisor, one message a packet.
+package enum InitReport: Equatable, Sendable {
+    /// The pseudo-terminal's master is attached.
+    case terminal
+    /// The network door's listening socket is attached.
+    case listener
+    /// Everything is in place; the command starts on `.start`.
+    case ready
+    /// A step failed; nothing was started.
+    case failed(step: String, object: String, code: Int32)
+    /// The command could not be executed.
+    case notExecuted(code: Int32)
+    /// The command runs; it is this process in the sandbox.
+    case started(pid: Int32)
+    case stopped(signal: Int32)
+    case continued
+    case exited(code: Int32)
+    case killed(signal: Int32)
+
+    package var wire: [UInt8] {
+        var writer = WireWriter()
+        switch self {
+        case .terminal: writer.write(UInt8(1))
+        case .listener: writer.write(UInt8(2))
+        case .ready: writer.write(UInt8(3))
+        case .failed(let step, let object, let code):
+            writer.write(UInt8(4))
+            writer.write(step)
+            writer.write(object)
+            writer.write(Int(code))
+        case .notExecuted(let code): InitReport.write(5, code, to: &writer)
+        case .started(let pid): InitReport.write(6, pid, to: &writer)
+        case .stopped(let signal): InitReport.write(7, signal, to: &writer)
+        case .continued: writer.write(UInt8(8))
+        case .exited(let code): InitReport.write(9, code, to: &writer)
+        case .killed(let signal): InitReport.write(10, signal, to: &writer)
+        }
+        return writer.bytes
+    }
+
+    private static func write(_ tag: UInt8, _ value: Int32, to writer: inout WireWriter) {
+        writer.write(tag)
+        writer.write(Int(value))
+    }
+
+    package init(wire: [UInt8]) throws(WireError) {
+        var reader = WireReader(wire)
+        switch try reader.byte() {
+        case 1: self = .terminal
+        case 2: self = .listener
+        case 3: self = .ready
+        case 4:
+            self = .failed(step: try reader.string(), object: try reader.string(), code: try reader.int32())
+        case 5: self = .notExecuted(code: try reader.int32())
+        case 6: self = .started(pid: try reader.int32())
+        case 7: self = .stopped(signal: try reader.int32())
+        case 8: self = .continued
+        case 9: self = .exited(code: try reader.int32())
+        case 10: self = .killed(signal: try reader.int32())
+        default: throw reader.malformed("report")
+        }
+        try reader.finish()
+    }
+}
+
+/// What the supervisor tells the sandbox's first process.
+package enum InitOrder: Equatable, Sendable {
+    /// Start the command.
+    case start
+    /// Send a signal to the command's process group.
+    case signal(Int32)
+    /// Send a signal to every process of the sandbox but the first.
+    case signalAll(Int32)
+
+    package var wire: [UInt8] {
+        var writer = WireWriter()
+        switch self {
+        case .start: writer.write(UInt8(1))
+        case .signal(let number):
+            writer.write(UInt8(2))
+            writer.write(Int(number))
+        case .signalAll(let number):
+            writer.write(UInt8(3))
+            writer.write(Int(number))
+        }
+        return writer.bytes
+    }
+
+    package init(wire: [UInt8]) throws(WireError) {
+        var reader = WireReader(wire)
+        switch try reader.byte() {
+        case 1: self = .start
+        case 2: self = .signal(try reader.int32())
+        case 3: self = .signalAll(try reader.int32())
+        default: throw reader.malformed("order")
+        }
+        try reader.finish()
+    }
+}

@@ -1,0 +1,147 @@
+package import BoxTypes
+
+/// The policy resolved against a host: what `box run` does, as pure data.
+package struct Plan: Equatable, Sendable {
+    package var command: [String]
+    package var environment: [EnvironmentEntry]
+    package var workingDirectory: AbsolutePath
+    package var identity: Identity
+    /// In the order in which they are carried out.
+    package private(set) var steps: [Step]
+    package var proxy: Proxy?
+    /// What bounds the whole sandbox through a control group; nil if there is none.
+    package var controlGroup: ControlGroupLimits?
+    /// Where that group is made.
+    package var controlGroupPlace: ControlGroupPlace?
+    /// Wall-clock seconds until the command is ended.
+    package var timeout: Int?
+    package var protections: [ProtectionState]
+    /// Names below the project that must stay absent: made as empty placeholders on the host while the sandbox
+    /// runs, so that there is something to mount over, and removed when it ends.
+    package var placeholders: [Placeholder]
+    /// What the capability card shows besides the protections.
+    package var summary: Summary
+
+    /// A name that is made on the host while the sandbox runs.
+    package struct Placeholder: Equatable, Sendable {
+        package var path: AbsolutePath
+        package var content: ControlFiles.Placeholder
+        package init(path: AbsolutePath, content: ControlFiles.Placeholder) {
+            self.path = path
+            self.content = content
+        }
+    }
+
+    /// A variable of the environment inside; an array keeps the order.
+    package struct EnvironmentEntry: Equatable, Sendable {
+        package let name: String
+        package let value: String
+        /// Taken over from the user's environment by name; never shown.
+        package let isSecret: Bool
+        package init(_ name: String, _ value: String, isSecret: Bool = false) {
+            self.name = name
+            self.value = value
+            self.isSecret = isSecret
+        }
+    }
+
+    /// The one id that exists inside, and what it is outside.
+    package struct Identity: Equatable, Sendable {
+        package var insideUID: UInt32
+        package var insideGID: UInt32
+        package var outsideUID: UInt32
+        package var outsideGID: UInt32
+        package var name: String
+        package init(insideUID: UInt32, insideGID: UInt32, outsideUID: UInt32, outsideGID: UInt32, name: String) {
+            self.insideUID = insideUID
+            self.insideGID = insideGID
+            self.outsideUID = outsideUID
+            self.outsideGID = outsideGID
+            self.name = name
+        }
+    }
+
+    /// The network door.
+    package struct Proxy: Equatable, Sendable {
+        package var port: UInt16
+        package var allow: [HostRule]
+        package var deny: [HostRule]
+        package init(port: UInt16, allow: [HostRule], deny: [HostRule]) {
+            self.port = port
+            self.allow = allow
+            self.deny = deny
+        }
+    }
+
+    /// A protection and whether this host enforces it.
+    package struct ProtectionState: Equatable, Sendable {
+        package enum State: String, Equatable, Sendable { case enforced, missing, accepted }
+        package var protection: Protection
+        package var state: State
+        /// How it is enforced, or why it is missing.
+        package var detail: String
+        /// What the user can do about a missing one; empty otherwise.
+        package var fix: String
+        package init(_ protection: Protection, _ state: State, detail: String, fix: String = "") {
+            self.protection = protection
+            self.state = state
+            self.detail = detail
+            self.fix = fix
+        }
+    }
+
+    /// What people want to know at a glance.
+    package struct Summary: Equatable, Sendable {
+        package var readable: [AbsolutePath] = []
+        package var writable: [AbsolutePath] = []
+        package var limits: [String] = []
+        package var leftOut: [String] = []
+        package init() {}
+    }
+
+    /// Sorts the steps by rank, and the tree by path with parents first; the order of equals is kept.
+    package init(
+        command: [String], environment: [EnvironmentEntry], workingDirectory: AbsolutePath, identity: Identity,
+        steps: [Step]
+    ) {
+        self.command = command
+        self.environment = environment
+        self.workingDirectory = workingDirectory
+        self.identity = identity
+        self.steps = Plan.ordered(steps)
+        protections = []
+        placeholders = []
+        summary = Summary()
+    }
+
+    /// The namespaces of every sandbox.
+    package static let namespaces = ["user", "mount", "pid", "net", "ipc", "uts", "cgroup"]
+
+    /// Puts the compiled system call filter into its step.
+    package mutating func setFilter(_ program: [UInt8]) {
+        steps = steps.map { step in
+            if case .seccomp(let profile, _) = step { .seccomp(profile: profile, program: program) } else { step }
+        }
+    }
+
+    /// Gives a variable of the environment another value.
+    package mutating func setVariable(_ name: String, to value: String) {
+        environment = environment.map { $0.name == name ? EnvironmentEntry(name, value) : $0 }
+    }
+
+    /// Adds steps and sorts again.
+    package mutating func add(_ more: [Step]) { steps = Plan.ordered(steps + more) }
+
+    /// Leaves out the steps that a predicate names.
+    package mutating func remove(where drop: (Step) -> Bool) { steps.removeAll(where: drop) }
+
+    private static func ordered(_ steps: [Step]) -> [Step] {
+        let byPath: Set = [3, 5]
+        return steps.enumerated().sorted { left, right in
+            let (a, b) = (left.element, right.element)
+            if a.rank != b.rank { return a.rank < b.rank }
+            if byPath.contains(a.rank), let x = a.target, let y = b.target, x != y { return x < y }
+            return left.offset < right.offset
+        }.map(\.element)
+    }
+}

@@ -1,0 +1,39 @@
+internal import BoxPolicy
+internal import BoxTypes
+
+// The environment inside, built from nothing.
+extension Planner {
+    func makeEnvironment(
+        identity: Plan.Identity, grants: [Grant]
+    ) throws(PlanError) -> [Plan.EnvironmentEntry] {
+        var wanted = policy.environment
+        wanted.set.merge(request.environment) { _, commandLine in commandLine }
+        let certificates = facts.etc["ssl"] != nil || facts.etc["ssl/certs"] != nil
+        let setting = SandboxEnvironment.Setting(
+            home: hasPrivateHome ? facts.user.home : AbsolutePath(literal: "/tmp"), user: identity.name,
+            shell: (try? AbsolutePath(shell)) ?? AbsolutePath(literal: "/bin/sh"),
+            path: visiblePath(grants: grants), directory: workingDirectory, session: request.session,
+            proxyPort: policy.network.mode == .proxy ? Planner.proxyPort : nil, hasTerminal: request.terminal,
+            certificates: certificates ? AbsolutePath(literal: "/etc/ssl/certs/ca-certificates.crt") : nil)
+        do throws(EnvironmentRefusal) {
+            let environment = try SandboxEnvironment(
+                user: facts.environment, policy: wanted, setting: setting)
+            return environment.values.sorted { $0.key < $1.key }.map { name, value in
+                let secret = wanted.pass.contains(name) && wanted.set[name] == nil
+                return Plan.EnvironmentEntry(name, value, isSecret: secret)
+            }
+        } catch { throw .environment(error) }
+    }
+
+    /// The user's `PATH` as far as it is visible inside, then the standard places.
+    func visiblePath(grants: [Grant]) -> [AbsolutePath] {
+        let system = ["/usr", "/bin", "/sbin"].compactMap { try? AbsolutePath($0) }
+        let roots = system + grants.map(\.path)
+        var path = facts.path.filter { entry in roots.contains { entry.isSame(orBelow: $0) } }
+        for standard in ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"] {
+            if let entry = try? AbsolutePath(standard), !path.contains(entry) { path.append(entry) }
+        }
+        var seen: Set<AbsolutePath> = []
+        return path.filter { seen.insert($0).inserted }
+    }
+}

@@ -1,0 +1,219 @@
+internal import BoxPolicy
+package import BoxTypes
+
+// What exists inside. Everything else does not.
+extension Planner {
+    /// The file system, in any order; the plan sorts it.
+    func makeFiles(identity: Plan.Identity, grants: [Grant]) -> [Step] {
+        var steps: [Step] = [.makeMountsPrivate, .mountRoot(bytes: 4 << 20, inodes: 4096), .enterRoot, .sealRoot]
+        steps += makeSystem()
+        steps += makeEtc(identity: identity)
+        steps += makeDevices()
+        steps += makeProcesses()
+        steps += makePrivatePlaces()
+        steps += grants.map(bind)
+        if let prover = request.prover { steps.append(bindProver(prover)) }
+        if policy.workspace.mode == .direct { steps += makeProject() }
+        return steps
+    }
+
+    /// `/usr`, and what stands beside it on systems that are not merged.
+    private func makeSystem() -> [Step] {
+        var steps: [Step] = [systemBind(AbsolutePath(literal: "/usr"), executable: true)]
+        for (name, kind) in facts.systemDirectories.sorted(by: { $0.key < $1.key }) {
+            guard let path = try? AbsolutePath("/" + name) else { continue }
+            switch kind {
+            case .link(let target): steps.append(.link(path, to: target))
+            case .directory: steps.append(systemBind(path, executable: true))
+            case .file, .other: continue
+            }
+        }
+        return steps
+    }
+
+    private func systemBind(_ path: AbsolutePath, executable: Bool, isDirectory: Bool = true) -> Step {
+        .bind(
+            Step.Bind(
+                source: .path(path), target: path, writable: false, executable: executable,
+                isDirectory: isDirectory))
+    }
+
+    /// A synthetic `/etc`: who one is, no names of the network, and the toolchain's own files.
+    private func makeEtc(identity: Plan.Identity) -> [Step] {
+        func path(_ name: String) -> AbsolutePath? { try? AbsolutePath("/etc/" + name) }
+        let home = facts.user.home.string
+        let nobody = "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+        let user = "\(identity.name):x:\(identity.insideUID):\(identity.insideGID)::\(home):\(shell)\n"
+        let texts: [(String, String)] = [
+            ("passwd", user + nobody),
+            ("group", "\(identity.name):x:\(identity.insideGID):\nnogroup:x:65534:\n"),
+            ("hosts", "127.0.0.1 localhost \(Planner.hostname)\n::1 localhost\n"),
+            ("hostname", Planner.hostname + "\n"),
+            // No resolver: names are resolved by the proxy, for allowed hosts only.
+            ("resolv.conf", ""),
+            ("nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\n"),
+            // Stands in for the host's, which identifies it.
+            ("machine-id", "00000000000000000000000000000000\n"),
+        ]
+        var steps = texts.compactMap { name, content in path(name).map { Step.file($0, content: content) } }
+        for (name, kind) in facts.etc.sorted(by: { $0.key < $1.key }) {
+            guard let path = path(name) else { continue }
+            switch kind {
+            case .link(let target): steps.append(.link(path, to: target))
+            case .directory: steps.append(systemBind(path, executable: false))
+            case .file: steps.append(systemBind(path, executable: false, isDirectory: false))
+            case .other: continue
+            }
+        }
+        return steps
+    }
+
+    /// The name of every sandbox; the host's name stays outside.
+    static let hostname = "box"
+
+    /// The user's shell where it exists inside, else `/bin/sh`.
+    var shell: String {
+        let known = ["/bin/", "/usr/bin/"].contains { facts.user.shell.hasPrefix($0) }
+        return known ? facts.user.shell : "/bin/sh"
+    }
+
+    private func makeDevices() -> [Step] {
+        let devices: [(String, UInt32, UInt32)] = [
+            ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
+        ]
+        let links = [
+            ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
+            ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"),
+        ]
+        var steps: [Step] = devices.map { .device(name: $0.0, major: $0.1, minor: $0.2) }
+        for (name, target) in links {
+            guard let path = try? AbsolutePath("/dev/" + name) else { continue }
+            steps.append(.link(path, to: target))
+        }
+        steps += [.pseudoterminals, .messageQueues]
+        steps.append(
+            .temporary(
+                AbsolutePath(literal: "/dev/shm"),
+                Step.Temporary(bytes: 64 << 20, inodes: 200_000, mode: 0o1777, executable: false)))
+        return steps
+    }
+
+    private func makeProcesses() -> [Step] {
+        var steps: [Step] = [.processes]
+        guard policy.syscalls.profile != Planner.nestedProfile else { return steps }
+        for name in Planner.maskedInProc {
+            if let path = try? AbsolutePath("/proc/" + name) { steps.append(.mask(path)) }
+        }
+        for name in ["bus", "fs", "irq", "sys"] {
+            if let path = try? AbsolutePath("/proc/" + name) { steps.append(.readOnly(path)) }
+        }
+        return steps
+    }
+
+    /// The profile under which sandboxes can be made inside: any mount on `/proc` would make the kernel refuse
+    /// the inner `/proc` (mount_too_revealing), and Landlock file rules would refuse every inner mount.
+    package static let nestedProfile = "nested"
+
+    /// Tells about the host, or lets it be changed: the lists of the OCI runtimes, and what is readable besides.
+    static let maskedInProc = [
+        "acpi", "asound", "config.gz", "interrupts", "iomem", "ioports", "kallsyms", "kcore", "key-users",
+        "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "latency_stats", "modules", "mtrr",
+        "pagetypeinfo", "sched_debug", "scsi", "slabinfo", "softirqs", "sysrq-trigger", "timer_list",
+        "timer_stats", "vmallocinfo", "zoneinfo", "buddyinfo", "diskstats", "partitions", "swaps", "devices",
+        "dynamic_debug", "driver",
+    ]
+
+    private func makePrivatePlaces() -> [Step] {
+        let large = Step.Temporary(bytes: temporaryBytes, inodes: 1_000_000, mode: 0o1777, executable: true)
+        let small = Step.Temporary(bytes: 64 << 20, inodes: 200_000, mode: 0o1777, executable: true)
+        let run = Step.Temporary(bytes: 64 << 20, inodes: 200_000, mode: 0o755, executable: false)
+        var home = large
+        home.mode = 0o700
+        var steps: [Step] = [
+            .temporary(AbsolutePath(literal: "/tmp"), large),
+            .temporary(AbsolutePath(literal: "/var/tmp"), small),
+            .temporary(AbsolutePath(literal: "/run"), run),
+            .directory(AbsolutePath(literal: "/var/lib"), mode: 0o755),
+            .link(AbsolutePath(literal: "/var/run"), to: "/run"),
+        ]
+        if hasPrivateHome { steps.append(.temporary(facts.user.home, home)) }
+        return steps
+    }
+
+    /// A home at the root, or at a place that the sandbox has anyway, is not mounted once more.
+    var hasPrivateHome: Bool {
+        let home = facts.user.home
+        let taken = Planner.systemPlaces + Planner.privatePlaces
+        return home != .root && !taken.contains(home) && !home.isSame(orBelow: AbsolutePath(literal: "/usr"))
+    }
+
+    private func bind(_ grant: Grant) -> Step {
+        // Launched as root, the user's own files are let in with their owner mapped to the sandbox's id.
+        let source: Step.Bind.Source =
+            facts.isRoot && !grant.isToolchain
+            ? .prepared(grant.path, ownerUID: grant.ownerUID, ownerGID: grant.ownerGID) : .path(grant.path)
+        return .bind(
+            Step.Bind(
+                source: source, target: grant.path, writable: grant.writable, executable: true,
+                isDirectory: grant.isDirectory))
+    }
+
+    /// Where `box doctor --prove` finds itself inside.
+    package static let proverPath = AbsolutePath(literal: "/opt/box/box")
+
+    private func bindProver(_ prover: AbsolutePath) -> Step {
+        let source: Step.Bind.Source =
+            facts.isRoot ? .prepared(prover, ownerUID: 0, ownerGID: 0) : .path(prover)
+        return .bind(
+            Step.Bind(
+                source: source, target: Planner.proverPath, writable: false, executable: true,
+                isDirectory: false))
+    }
+
+    /// The project at its own path. Control files are read-only; those that do not exist get a placeholder on the
+    /// host to mount over. What holds a protected name is a mount of its own, so that it cannot be renamed away.
+    private func makeProject() -> [Step] {
+        let project = facts.project
+        let source: Step.Bind.Source =
+            facts.isRoot
+            ? .prepared(project.path, ownerUID: project.node.uid, ownerGID: project.node.gid)
+            : .path(project.path)
+        var steps: [Step] = [
+            .bind(
+                Step.Bind(
+                    source: source, target: project.path, writable: true, executable: true, isDirectory: true,
+                    identity: Step.Identity(device: project.node.device, inode: project.node.inode)))
+        ]
+        func inProject(_ name: String) -> AbsolutePath? { try? project.path.appending(name) }
+        for (name, kind) in project.controls.sorted(by: { $0.key < $1.key }) {
+            guard let path = inProject(name) else { continue }
+            switch kind {
+            case .directory where ControlFiles.isPinned(name): steps.append(.pin(path))
+            case .directory, .file: steps.append(.readOnly(path))
+            // A missing protection, reported by the diagnosis; accepted if the plan gets here.
+            case .link, .other: continue
+            }
+        }
+        steps += placeholders.map { .readOnly($0.path) }
+        // As root the supervisor clones the project alone, so nothing mounted below it comes along.
+        if !facts.isRoot { steps += project.mounts.compactMap { inProject($0).map { .mask($0) } } }
+        return steps
+    }
+
+    /// What must stand in for protected names that do not exist.
+    var placeholders: [Plan.Placeholder] {
+        guard policy.workspace.mode == .direct else { return [] }
+        let project = facts.project
+        var wanted: [(String, ControlFiles.Placeholder)] = ControlFiles.atRoot.map { ($0, .directory) }
+        if project.controls[".git"] == nil { wanted.append((".git", .directory)) }
+        for (name, kind) in project.controls where kind == .directory && ControlFiles.isPinned(name) {
+            // Directories on the way to a submodule have nothing that git would read.
+            guard name == ".git" || project.controls[name + "/config"] != nil else { continue }
+            wanted += ControlFiles.absentInGitDirectory.map { (name + "/" + $0.name, $0.placeholder) }
+        }
+        return wanted.sorted { $0.0 < $1.0 }.compactMap { name, content in
+            guard project.controls[name] == nil, let path = try? project.path.appending(name) else { return nil }
+            return Plan.Placeholder(path: path, content: content)
+        }
+    }
+}

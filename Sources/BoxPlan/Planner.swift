@@ -1,0 +1,150 @@
+package import BoxPolicy
+package import BoxTypes
+
+/// Resolves a policy against a host. Pure: the same arguments give the same plan.
+package struct Planner {
+    /// What to run, beside the policy.
+    package struct Request: Equatable, Sendable {
+        package var command: [String]
+        /// The session's name, for `BOX_SESSION`.
+        package var session: String
+        /// Variables of the command line, `NAME=VALUE`; they win over the policy's.
+        package var environment: [String: String] = [:]
+        /// box's own executable, made visible for `box doctor --prove`.
+        package var prover: AbsolutePath?
+        /// Whether the command gets a pseudo-terminal.
+        package var terminal = false
+
+        package init(command: [String], session: String) {
+            self.command = command
+            self.session = session
+        }
+    }
+
+    let policy: Policy
+    let facts: HostFacts
+    let request: Request
+
+    private init(policy: Policy, facts: HostFacts, request: Request) {
+        self.policy = policy
+        self.facts = facts
+        self.request = request
+    }
+
+    /// The port of the network door inside.
+    package static let proxyPort: UInt16 = 3128
+
+    /// The plan for a command, or why there is none.
+    package static func plan(
+        policy: Policy, facts: HostFacts, request: Request
+    ) throws(PlanError) -> Plan {
+        try Planner(policy: policy, facts: facts, request: request).plan()
+    }
+
+    private func plan() throws(PlanError) -> Plan {
+        try checkProject()
+        let protections = Diagnosis.protections(policy: policy, facts: facts)
+        let missing = protections.filter { $0.state == .missing }
+        guard missing.isEmpty else { throw .missing(missing) }
+
+        let identity = try makeIdentity()
+        let grants = try makeGrants()
+        let files = makeFiles(identity: identity, grants: grants)
+        var steps = files + makeSettings() + makeLimits() + [.dropCapabilities, .noNewPrivileges]
+        if facts.isRoot { steps.append(.becomeUser(uid: identity.insideUID, gid: identity.insideGID)) }
+        if policy.network.mode == .proxy { steps.append(.listen(port: Planner.proxyPort)) }
+        if let landlock = makeLandlock(grants: grants) { steps.append(landlock) }
+        steps.append(.seccomp(profile: policy.syscalls.profile, program: []))
+
+        var plan = Plan(
+            command: request.command, environment: try makeEnvironment(identity: identity, grants: grants),
+            workingDirectory: workingDirectory, identity: identity, steps: steps)
+        plan.protections = protections
+        plan.placeholders = placeholders
+        if policy.network.mode == .proxy {
+            plan.proxy = Plan.Proxy(
+                port: Planner.proxyPort, allow: policy.network.allow, deny: policy.network.deny)
+        }
+        plan.controlGroup = makeControlGroup()
+        plan.controlGroupPlace = facts.controlGroups.place
+        plan.timeout = policy.limits.time.map { Int($0.components.seconds) }
+        plan.summary = makeSummary(grants: grants)
+        return plan
+    }
+
+    /// Where the command starts: the project, or its stand-in.
+    var workingDirectory: AbsolutePath {
+        switch policy.workspace.mode {
+        case .direct: facts.project.path
+        case .none: Planner.scratch
+        }
+    }
+
+    /// The empty working directory of `--workspace none`.
+    static let scratch = AbsolutePath(literal: "/tmp")
+
+    private func checkProject() throws(PlanError) {
+        let path = facts.project.path
+        if policy.workspace.mode == .none { return }
+        guard path != .root else { throw .project(path, "it is the whole system. Start box in a project's directory") }
+        guard path != facts.user.home else {
+            throw .project(path, "it is your home directory. Start box in a project's directory below it")
+        }
+        guard !facts.user.home.isSame(orBelow: path) else {
+            throw .project(path, "your home directory lies below it. Start box in a project's directory")
+        }
+        for system in Planner.systemPlaces where path.isSame(orBelow: system) {
+            throw .project(path, "\(system) belongs to the system and is made anew inside")
+        }
+        for place in Planner.privatePlaces where path == place {
+            throw .project(path, "\(place) is private inside. Start box in a directory below it")
+        }
+        guard !path.isSame(orBelow: facts.stateDirectory), !facts.stateDirectory.isSame(orBelow: path) else {
+            throw .project(path, "box keeps its own state there (\(facts.stateDirectory))")
+        }
+    }
+
+    /// Made anew inside, so nothing of the host's can be mounted there.
+    static let systemPlaces: [AbsolutePath] = [
+        AbsolutePath(literal: "/proc"), AbsolutePath(literal: "/sys"), AbsolutePath(literal: "/dev"),
+    ]
+
+    /// Private inside, but directories below them may be granted.
+    static let privatePlaces: [AbsolutePath] = [
+        AbsolutePath(literal: "/tmp"), AbsolutePath(literal: "/var/tmp"), AbsolutePath(literal: "/run"),
+        AbsolutePath(literal: "/etc"), AbsolutePath(literal: "/var"), AbsolutePath(literal: "/home"),
+        AbsolutePath(literal: "/usr"), AbsolutePath(literal: "/opt"),
+    ]
+
+    /// The one id of the sandbox. Never 0 outside: the kernel's own checks of `/proc/sys` know only that.
+    private func makeIdentity() throws(PlanError) -> Plan.Identity {
+        let user = facts.user
+        guard facts.isRoot else {
+            return Plan.Identity(
+                insideUID: user.uid, insideGID: user.gid, outsideUID: user.uid, outsideGID: user.gid,
+                name: user.name)
+        }
+        guard let outside = facts.unprivilegedID else {
+            throw .identity(
+                "box was started as root, and this user namespace has no unprivileged id to give to the "
+                    + "sandbox. Start box as an ordinary user")
+        }
+        // The project's owner, so that ownership looks as on the host; root's own projects get an ordinary id.
+        let owner = facts.project.node
+        return Plan.Identity(
+            insideUID: owner.uid == 0 ? 1000 : owner.uid, insideGID: owner.gid == 0 ? 1000 : owner.gid,
+            outsideUID: outside, outsideGID: outside, name: "box")
+    }
+
+    private func makeSummary(grants: [Grant]) -> Plan.Summary {
+        var summary = Plan.Summary()
+        summary.readable = [AbsolutePath(literal: "/usr")] + grants.filter { !$0.writable }.map(\.path)
+        summary.writable = grants.filter(\.writable).map(\.path)
+        if policy.workspace.mode == .direct {
+            summary.writable.insert(facts.project.path, at: 0)
+            summary.leftOut = facts.project.mounts
+        }
+        summary.limits = limitTexts
+        return summary
+    }
+}

@@ -1,0 +1,92 @@
+package import BoxTypes
+
+/// What people write, with every default spelled out: nothing is allowed.
+///
+/// The layers (shipped base < agent profile < command line) are merged into one of these before planning.
+package struct Policy: Equatable, Sendable {
+    package var network = Network()
+    package var workspace = Workspace()
+    package var files = Files()
+    package var environment = Environment()
+    package var limits = Limits()
+    package var syscalls = Syscalls()
+    package var protections = Protections()
+    package var agent: Agent?
+
+    package init() {}
+
+    /// `[network]`: where the sandbox may connect to.
+    package struct Network: Equatable, Sendable {
+        /// Whether there is a network door at all.
+        package enum Mode: String, Equatable, Sendable, CaseIterable { case proxy, none }
+        package var mode = Mode.proxy
+        package var allow: [HostRule] = []
+        package var deny: [HostRule] = []
+        package init() {}
+    }
+
+    /// `[workspace]`: how the project appears inside.
+    package struct Workspace: Equatable, Sendable {
+        /// `direct`: the project itself, control files read-only. `none`: an empty scratch directory.
+        package enum Mode: String, Equatable, Sendable, CaseIterable { case direct, none }
+        package var mode = Mode.direct
+        package init() {}
+    }
+
+    /// `[files]`: host paths beside the project; `~` is the user's home. Texts, since the home is not known here.
+    package struct Files: Equatable, Sendable {
+        package var read: [String] = []
+        package var write: [String] = []
+        package init() {}
+    }
+
+    /// `[environment]`: what gets in besides the fixed variables.
+    package struct Environment: Equatable, Sendable {
+        /// Names whose value is taken from the user's environment.
+        package var pass: [String] = []
+        /// Names with a value.
+        package var set: [String: String] = [:]
+        package init() {}
+    }
+
+    /// `[limits]`; nil is unlimited.
+    package struct Limits: Equatable, Sendable {
+        package var memory: MemoryLimit?
+        package var processes: Int?
+        /// CPUs' worth of time, e.g. 1.5, in thousandths.
+        package var milliCPUs: Int?
+        /// Wall-clock seconds.
+        package var time: Duration?
+        /// Size of /tmp inside.
+        package var temporary: ByteSize?
+        package var openFiles: Int?
+        package var fileSize: ByteSize?
+        package init() {}
+    }
+
+    /// `[syscalls]`.
+    package struct Syscalls: Equatable, Sendable {
+        /// `default`, `strict`, `nested`, or a path to a file in the OCI seccomp format.
+        package var profile = "default"
+        package init() {}
+    }
+
+    /// `[protections]`.
+    package struct Protections: Equatable, Sendable {
+        /// Protections that may be missing on this host, named one by one.
+        package var acceptMissing: Set<Protection> = []
+        package init() {}
+    }
+
+    /// `[agent]` of an agent profile: what `box run NAME` starts.
+    package struct Agent: Equatable, Sendable {
+        package var name = ""
+        /// One line for `box profiles`.
+        package var summary = ""
+        /// The program and its fixed arguments; the user's arguments follow.
+        package var command: [String] = []
+        /// A script that is shipped in the binary and run as `sh -c SCRIPT NAME ARG…` in place of `command`.
+        package var script: String?
+        package init() {}
+    }
+}

@@ -1,0 +1,144 @@
+package import BoxTypes
+
+/// One layer of a policy: what one file or the command line says, and nothing about what it leaves open.
+package struct PolicyLayer: Equatable, Sendable {
+    /// The file's name, or `command line`; for messages.
+    package let name: String
+    /// Where each key stands, by path (`["network", "allow", "0"]`); empty for the command line.
+    package var positions: [[String]: SourcePosition] = [:]
+    /// The policy that this one builds on; a profile without it builds on `base`.
+    package var extends: String?
+
+    package var network = Network()
+    package var workspace = Workspace()
+    package var files = Policy.Files()
+    package var environment = Policy.Environment()
+    package var limits = Policy.Limits()
+    package var syscalls = Syscalls()
+    package var protections = Policy.Protections()
+    package var agent: Agent?
+
+    package init(name: String) { self.name = name }
+
+    /// `[network]` as far as it is said.
+    package struct Network: Equatable, Sendable {
+        package var mode: Policy.Network.Mode?
+        package var allow: [HostRule] = []
+        package var deny: [HostRule] = []
+        package init() {}
+    }
+
+    /// `[workspace]` as far as it is said.
+    package struct Workspace: Equatable, Sendable {
+        package var mode: Policy.Workspace.Mode?
+        package init() {}
+    }
+
+    /// `[syscalls]` as far as it is said.
+    package struct Syscalls: Equatable, Sendable {
+        package var profile: String?
+        package init() {}
+    }
+
+    /// `[agent]` as far as it is said; at most one of `command` and `script`.
+    package struct Agent: Equatable, Sendable {
+        package var name: String?
+        package var summary: String?
+        package var command: [String]?
+        package var script: String?
+        package init() {}
+    }
+}
+
+extension Policy {
+    /// The effective policy of layers, lowest first.
+    ///
+    /// Lists and `accept_missing` are united, in order and without repetition; single values of a higher layer
+    /// replace a lower one's. A denied host stays denied whatever a higher layer allows. Of one environment
+    /// variable the highest layer says whether it is passed or set.
+    package init(merging layers: [PolicyLayer]) {
+        self.init()
+        for layer in layers { add(layer) }
+        // The door matches deny rules first anyway; dropping equal rules keeps what people are shown true.
+        network.allow.removeAll(where: network.deny.contains)
+    }
+
+    private mutating func add(_ layer: PolicyLayer) {
+        network.mode = layer.network.mode ?? network.mode
+        network.allow.unite(layer.network.allow)
+        network.deny.unite(layer.network.deny)
+        workspace.mode = layer.workspace.mode ?? workspace.mode
+        files.read.unite(layer.files.read)
+        files.write.unite(layer.files.write)
+        syscalls.profile = layer.syscalls.profile ?? syscalls.profile
+        protections.acceptMissing.formUnion(layer.protections.acceptMissing)
+        environment.add(layer.environment)
+        limits.replace(by: layer.limits)
+        if let above = layer.agent { agent = (agent ?? Agent()).replaced(by: above) }
+    }
+}
+
+extension Policy.Environment {
+    fileprivate mutating func add(_ above: Policy.Environment) {
+        pass.removeAll { above.set[$0] != nil }
+        for name in above.pass { set[name] = nil }
+        pass.unite(above.pass)
+        set.merge(above.set) { _, higher in higher }
+    }
+}
+
+extension Policy.Limits {
+    fileprivate mutating func replace(by above: Policy.Limits) {
+        memory = above.memory ?? memory
+        processes = above.processes ?? processes
+        milliCPUs = above.milliCPUs ?? milliCPUs
+        time = above.time ?? time
+        temporary = above.temporary ?? temporary
+        openFiles = above.openFiles ?? openFiles
+        fileSize = above.fileSize ?? fileSize
+    }
+}
+
+extension Policy.Agent {
+    fileprivate func replaced(by above: PolicyLayer.Agent) -> Policy.Agent {
+        var agent = self
+        agent.name = above.name ?? name
+        agent.summary = above.summary ?? summary
+        // A command takes the place of a lower layer's script, and the other way round.
+        if let command = above.command { (agent.command, agent.script) = (command, nil) }
+        if let script = above.script { (agent.command, agent.script) = ([], script) }
+        return agent
+    }
+}
+
+extension Array where Element: Equatable {
+    fileprivate mutating func unite(_ more: [Element]) {
+        for element in more where !contains(element) { append(element) }
+    }
+}
+
+extension PolicyLayer {
+    /// The layers from `base` up to this one, following `extends`.
+    ///
+    /// `find` reads a policy by name; it returns nil for a name it does not know. `base` itself extends nothing.
+    package func chain(
+        base: PolicyLayer, find: (String) throws(PolicyErrors) -> PolicyLayer?
+    ) throws(PolicyErrors) -> [PolicyLayer] {
+        var chain = [self]
+        var names: [String] = []
+        while let parent = chain[0].extends, parent != "base" {
+            let at = chain[0].positions[["extends"]]
+            guard !names.contains(parent) else {
+                throw PolicyErrors(
+                    PolicyError(file: chain[0].name, position: at, problem: .extendsItself(names + [parent])))
+            }
+            names.append(parent)
+            guard let layer = try find(parent) else {
+                throw PolicyErrors(
+                    PolicyError(file: chain[0].name, position: at, problem: .unknownParent(parent)))
+            }
+            chain.insert(layer, at: 0)
+        }
+        return [base] + chain
+    }
+}

@@ -1,0 +1,222 @@
+import BoxTypes
+
+/// Reads a policy file: TOML with a closed set of keys.
+///
+/// Everything unknown is an error, and all errors of a file are reported together. A key that this version does
+/// not act on does not exist here: a policy never says more than what is enforced.
+package struct PolicyReader {
+    let file: String
+    let positions: [[String]: SourcePosition]
+    private var layer: PolicyLayer
+    var errors: [PolicyError] = []
+
+    /// Reads one file's bytes; `file` is its name for messages.
+    package static func read(_ bytes: [UInt8], file: String) throws(PolicyErrors) -> PolicyLayer {
+        let document: TOMLDocument
+        do throws(PolicyError) {
+            document = try TOMLDocument(bytes, file: file)
+        } catch { throw PolicyErrors(error) }
+        var reader = PolicyReader(file: file, document: document)
+        reader.readAll(Section(path: [], unread: document.root))
+        if let errors = PolicyErrors(reader.errors) { throw errors }
+        return reader.layer
+    }
+
+    private init(file: String, document: TOMLDocument) {
+        self.file = file
+        positions = document.positions
+        layer = PolicyLayer(name: file)
+        layer.positions = document.positions
+    }
+
+    private mutating func readAll(_ root: Section) {
+        var root = root
+        if let name = string("extends", &root) {
+            layer.extends = parsed(name, at: root.path + ["extends"], PolicyReader.policyName)
+        }
+        for section in PolicySection.allCases {
+            if let table = table(section.rawValue, &root) { read(section, table) }
+        }
+        finish(root)
+    }
+
+    private mutating func read(_ section: PolicySection, _ table: Section) {
+        switch section {
+        case .network: readNetwork(table)
+        case .workspace: readWorkspace(table)
+        case .files: readFiles(table)
+        case .environment: readEnvironment(table)
+        case .limits: readLimits(table)
+        case .syscalls: readSyscalls(table)
+        case .protections: readProtections(table)
+        case .agent: readAgent(table)
+        }
+    }
+}
+
+/// The tables of a policy file.
+private enum PolicySection: String, CaseIterable {
+    case network, workspace, files, environment, limits, syscalls, protections, agent
+}
+
+/// A table being read: what nobody has asked for at the end is unknown.
+struct Section {
+    let path: [String]
+    var unread: [String: TOMLNode]
+    /// Every key that was asked for, in the order of the schema.
+    var known: [String] = []
+
+    init(path: [String], unread: [String: TOMLNode]) {
+        self.path = path
+        self.unread = unread
+    }
+
+    mutating func take(_ key: String) -> TOMLNode? {
+        known.append(key)
+        return unread.removeValue(forKey: key)
+    }
+}
+
+// MARK: - The schema
+
+extension PolicyReader {
+    private mutating func readNetwork(_ table: Section) {
+        var table = table
+        layer.network.mode = word("mode", &table)
+        layer.network.allow = list("allow", &table) { text throws(HostRefusal) in try HostRule(text) } ?? []
+        layer.network.deny = list("deny", &table) { text throws(HostRefusal) in try HostRule(text) } ?? []
+        finish(table)
+    }
+
+    private mutating func readWorkspace(_ table: Section) {
+        var table = table
+        layer.workspace.mode = word("mode", &table)
+        finish(table)
+    }
+
+    private mutating func readFiles(_ table: Section) {
+        var table = table
+        layer.files.read = list("read", &table, PolicyReader.path) ?? []
+        layer.files.write = list("write", &table, PolicyReader.path) ?? []
+        finish(table)
+    }
+
+    private mutating func readEnvironment(_ table: Section) {
+        var table = table
+        let names = list("pass", &table) { text throws(EnvironmentRefusal) in
+            try EnvironmentName.passable(text).string
+        }
+        layer.environment.pass = names ?? []
+        for (name, node) in self.table("set", &table)?.unread ?? [:] {
+            readVariable(name, node, at: table.path + ["set", name])
+        }
+        finish(table)
+    }
+
+    private mutating func readVariable(_ name: String, _ node: TOMLNode, at path: [String]) {
+        guard case .string(let value) = node else {
+            wrongType(path, expected: "a string", found: node)
+            return
+        }
+        if layer.environment.pass.contains(name) {
+            report(.contradiction("\(name) is in pass and in set; keep one"), at: path)
+        }
+        let checked = parsed(name, at: path) { text throws(EnvironmentRefusal) in
+            let name = try EnvironmentName.passable(text)
+            try EnvironmentRefusal.check(value: value, of: text)
+            return name.string
+        }
+        if let checked { layer.environment.set[checked] = value }
+    }
+
+    private mutating func readLimits(_ table: Section) {
+        var table = table
+        layer.limits.memory = quantity("memory", &table) { text throws(UnitRefusal) in try MemoryLimit(text) }
+        layer.limits.processes = number("processes", &table, Policy.Limits.processes)
+        layer.limits.milliCPUs = number("cpus", &table, decimals: true, Policy.Limits.milliCPUs)
+        layer.limits.time = quantity("time", &table, Policy.Limits.time)
+        layer.limits.temporary = quantity("temporary", &table, Policy.Limits.temporary)
+        layer.limits.openFiles = number("open_files", &table, Policy.Limits.openFiles)
+        layer.limits.fileSize = quantity("file_size", &table, Policy.Limits.fileSize)
+        finish(table)
+    }
+
+    private mutating func readSyscalls(_ table: Section) {
+        var table = table
+        let known = ["default", "strict", "nested"]
+        if let profile = string("profile", &table) {
+            let path = table.path + ["profile"]
+            if known.contains(profile) {
+                layer.syscalls.profile = profile
+            } else if profile.contains("/") {
+                layer.syscalls.profile = parsed(profile, at: path, PolicyReader.path)
+            } else {
+                report(
+                    .unknownWord(path.joined(separator: "."), value: profile, known: known + ["a path"]),
+                    at: path)
+            }
+        }
+        finish(table)
+    }
+
+    private mutating func readProtections(_ table: Section) {
+        var table = table
+        layer.protections.acceptMissing = Set(words("accept_missing", &table) ?? [])
+        finish(table)
+    }
+
+    private mutating func readAgent(_ table: Section) {
+        var table = table
+        var agent = PolicyLayer.Agent()
+        agent.name = string("name", &table).flatMap {
+            parsed($0, at: table.path + ["name"], PolicyReader.policyName)
+        }
+        agent.summary = string("summary", &table).flatMap {
+            parsed($0, at: table.path + ["summary"], PolicyReader.oneLine)
+        }
+        agent.command = list("command", &table) { text throws(UnitRefusal) in text }
+        agent.script = string("script", &table)
+        if let command = agent.command, command.first?.isEmpty ?? true {
+            report(.missing("agent.command names no program"), at: table.path + ["command"])
+        }
+        if agent.command != nil, agent.script != nil {
+            report(
+                .contradiction("[agent] has both command and script; keep one"), at: table.path + ["script"])
+        }
+        checkComplete(agent, table)
+        layer.agent = agent
+        finish(table)
+    }
+
+    /// An agent must be able to start; one that extends another has its parent's program.
+    private mutating func checkComplete(_ agent: PolicyLayer.Agent, _ table: Section) {
+        let has = { [positions] (key: String) in positions[table.path + [key]] != nil }
+        if !has("command"), !has("script"), !positions.keys.contains(["extends"]) {
+            report(.missing("[agent] needs command or script"), at: table.path)
+        }
+        if !has("name") { report(.missing("[agent] needs name"), at: table.path) }
+    }
+
+    private static func path(_ text: String) throws(UnitRefusal) -> String {
+        try PolicyPath(text).description
+    }
+
+    /// A policy's or agent's name: it is part of file names and of session names.
+    private static func policyName(_ text: String) throws(UnitRefusal) -> String {
+        let isName = text.utf8.allSatisfy { byte in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "-")
+        }
+        guard isName, (1...40).contains(text.utf8.count), !text.hasPrefix("-") else {
+            throw UnitRefusal("\"\(text)\" is not a name (small letters, digits and -, at most 40)")
+        }
+        return text
+    }
+
+    private static func oneLine(_ text: String) throws(UnitRefusal) -> String {
+        guard text == text.escapedForTerminal, text.utf8.count <= 200 else {
+            throw UnitRefusal("must be one line of at most 200 bytes without control characters")
+        }
+        return text
+    }
+}

@@ -1,0 +1,87 @@
+internal import BoxKernel
+package import BoxPlan
+package import BoxTypes
+internal import Crypto
+internal import Glibc
+internal import Profiles
+
+/// The compiled system call filter of a profile. Compiling takes longer than everything else in a start, so the
+/// program is kept, by the digest of all it depends on, in a private directory, and checked when it is read.
+package enum FilterCache {
+    /// The program for a profile on this kernel; compiled if it is not there, or not as it was written.
+    package static func program(
+        profile name: String, kernel: HostFacts.Kernel, home: AbsolutePath, state: AbsolutePath
+    ) throws(SessionError) -> [UInt8] {
+        let source = try source(of: name, home: home)
+        let directory = try StateDirectory.make("cache/seccomp", in: state)
+        let path = "\(directory)/\(key(source, kernel)).bpf"
+        if let program = read(path) { return program }
+        let program = try compile(source, name: name, kernel: kernel)
+        try write(program, to: path)
+        return program
+    }
+
+    /// The filter of a profile, resolved for this machine; for `box plan`, `box doctor` and the cache.
+    package static func compile(
+        _ source: [UInt8], name: String, kernel: HostFacts.Kernel
+    ) throws(SessionError) -> [UInt8] {
+        let step = "load the system call profile"
+        let filter: SyscallFilter
+        do throws(SyscallProfileError) {
+            let context = SyscallContext(
+                architecture: .native, kernelMajor: kernel.major, kernelMinor: kernel.minor)
+            filter = try SyscallProfile(json: source, name: name).filter(for: context)
+        } catch { throw SessionError(step: step, reason: "\(error)") }
+        do throws(KernelError) { return try SeccompFilter.compile(filter) } catch {
+            throw SessionError(step: step, error)
+        }
+    }
+
+    /// The profile's text: a shipped one by name, or a file of the user's.
+    package static func source(of name: String, home: AbsolutePath) throws(SessionError) -> [UInt8] {
+        if let shipped = Shipped.syscallProfile(name) { return shipped }
+        let step = "load the system call profile \(name.escapedForTerminal)"
+        guard name.contains("/") else {
+            let known = Shipped.syscallProfileNames.joined(separator: ", ")
+            throw SessionError(step: step, reason: "there is none of that name. Known: \(known), or a path to a file")
+        }
+        let path = name.hasPrefix("~/") ? home.string + name.dropFirst(1) : name
+        do throws(KernelError) {
+            let file = try Descriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
+            if try FileStatus.of(file.number).kind == .file { return try file.readAll(limit: SyscallProfile.longest) }
+        } catch { throw SessionError(step: step, error) }
+        throw SessionError(step: step, reason: "it is not a regular file")
+    }
+
+    private static func key(_ source: [UInt8], _ kernel: HostFacts.Kernel) -> String {
+        var hash = SHA256()
+        hash.update(data: source)
+        // Another build of box may compile the same profile differently.
+        let build = (try? FileStatus.of("/proc/self/exe", following: true)).map { "\($0.size) \($0.modified)" }
+        hash.update(data: Array("\(kernel.major).\(kernel.minor) \(build ?? "")".utf8))
+        return hash.finalize().map { hexadecimal($0) }.joined()
+    }
+
+    private static func hexadecimal(_ byte: UInt8) -> String {
+        String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+    }
+
+    /// A file that is not exactly what was written here is as good as none.
+    private static func read(_ path: String) -> [UInt8]? {
+        guard let file = try? Descriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
+            let status = try? FileStatus.of(file.number), status.kind == .file, status.uid == geteuid(),
+            status.mode & 0o077 == 0, let bytes = try? file.readAll(limit: 1 << 16), bytes.count > 32
+        else { return nil }
+        let program = Array(bytes.dropFirst(32))
+        return SHA256.hash(data: program).elementsEqual(bytes.prefix(32)) ? program : nil
+    }
+
+    private static func write(_ program: [UInt8], to path: String) throws(SessionError) {
+        let temporary = "\(path).\(getpid())"
+        do throws(KernelError) {
+            let file = try Descriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
+            try file.write(all: Array(SHA256.hash(data: program)) + program)
+            try check("rename", unsafe rename(temporary, path), path)
+        } catch { throw SessionError(step: "keep the compiled system call filter", error) }
+    }
+}

@@ -1,0 +1,79 @@
+internal import BoxKernel
+internal import BoxPlan
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+/// Process 1 of the sandbox and the socket to it.
+struct FirstProcess: ~Copyable {
+    private let child: Child
+    private let control: Channel
+
+    /// Starts it in seven namespaces of its own, with its ids mapped. It finds `inherit` behind the fixed
+    /// descriptors of `Launch.Inherited`, and is born into the control group `group` (a directory, or -1).
+    init(_ launch: Launch, inherit: [CInt], group: CInt) throws(KernelError) {
+        let pair = try ChannelPair()
+        let file = try FirstProcess.sealedFile(launch.wire)
+        let executable = try Descriptor.open("/proc/self/exe", O_RDONLY)
+        var start = Child.Start(namespaces: true, executable: executable.number, arguments: ["box", "__init"])
+        start.inherit = [pair.far.number, file.number] + inherit
+        start.controlGroup = group
+        var child = try Child(starting: start)
+        let identity = launch.plan.identity
+        try Identity.write(
+            user: IdentityMapping(inside: identity.insideUID, outside: identity.outsideUID),
+            group: IdentityMapping(inside: identity.insideGID, outside: identity.outsideGID), for: child.pid)
+        try child.letGo()
+        self.child = child
+        control = pair.keepNear()
+    }
+
+    /// A memory file that can no longer be changed by anyone.
+    private static func sealedFile(_ bytes: [UInt8]) throws(KernelError) -> Descriptor {
+        let flags: UInt32 = 1 | 2  // MFD_CLOEXEC | MFD_ALLOW_SEALING
+        let file = Descriptor(owning: try check("memfd_create", unsafe box_memfd_create("box-plan", flags)))
+        try file.write(all: bytes)
+        try check("fcntl(F_ADD_SEALS)", box_seal(file.number))
+        try check("lseek", lseek(file.number, 0, SEEK_SET))
+        return file
+    }
+
+    /// Readable when there is a report, or when the process has ended.
+    var controlEntry: PollEntry { PollEntry(control.descriptor.number, .read) }
+
+    /// The next report with its descriptors, which are the caller's; nil at the end.
+    borrowing func receive() throws(SessionError) -> (InitReport, [CInt])? {
+        let step = "talk to the sandbox"
+        let message: (bytes: [UInt8], descriptors: [CInt])?
+        do throws(KernelError) { message = try control.receive() } catch { throw SessionError(step: step, error) }
+        guard let message else { return nil }
+        do throws(WireError) { return (try InitReport(wire: message.bytes), message.descriptors) } catch {
+            for number in message.descriptors { close(number) }
+            throw SessionError(step: step, reason: "its first process sent a broken message (\(error))")
+        }
+    }
+
+    /// Sends an order. A process that is ending does not listen any more, which its end will tell.
+    borrowing func order(_ order: InitOrder) throws(SessionError) {
+        do throws(KernelError) { try control.send(order.wire) } catch {
+            guard error.code == EPIPE || error.code == ECONNRESET else {
+                throw SessionError(step: "talk to the sandbox", error)
+            }
+        }
+    }
+
+    /// Ends it at once, and so everything in the sandbox.
+    borrowing func kill() throws(SessionError) {
+        do throws(KernelError) { try child.signal(SIGKILL) } catch {
+            throw SessionError(step: "end the sandbox", error)
+        }
+    }
+
+    /// Waits until it is gone; why it never became box, if it did not.
+    consuming func end() throws(SessionError) -> ChildChange {
+        do throws(KernelError) {
+            if let failure = try child.executionFailure() { throw failure }
+            return try child.wait()
+        } catch { throw SessionError(step: "start the sandbox", error) }
+    }
+}

@@ -1,0 +1,189 @@
+internal import BoxKernel
+package import BoxPlan
+package import BoxPolicy
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+// The only place that looks at the host for planning.
+extension HostFacts {
+    /// Looks at this host, as far as a plan for this policy needs it. `directory` is where the command is to run.
+    package static func gather(policy: Policy, directory: String) throws(SessionError) -> HostFacts {
+        let user = try currentUser()
+        let environment = UserEnvironment.parse(ProcessEnvironment.entries())
+        let state = try StateDirectory.place(environment: environment, home: user.home)
+        let project = try HostFacts.Project.find(directory, workspace: policy.workspace.mode)
+        var facts = HostFacts(user: user, project: project, stateDirectory: state)
+        facts.environment = environment
+        facts.kernel = kernel()
+        facts.landlock = LandlockSupport.probe()
+        facts.hasSeccomp = box_seccomp_action_available(seccompAllow) == 0
+        facts.path = searchPath(environment)
+        facts.systemDirectories = nodes(in: "/", names: systemNames)
+        facts.etc = EtcFiles.present()
+        facts.memory = Int(sysconf(CInt(_SC_PHYS_PAGES))) * Int(sysconf(CInt(_SC_PAGESIZE)))
+        facts.namespaceObstacle = NamespaceObstacle.find(isRoot: user.uid == 0)
+        facts.unprivilegedID = user.uid == 0 ? unprivilegedID() : nil
+        do throws(KernelError) {
+            if policy.limits.memory != nil || policy.limits.milliCPUs != nil {
+                facts.controlGroups = try ControlGroupSupport.probe()
+            }
+            for limit in ResourceLimit.allCases { facts.hardLimits[limit] = try Limits.current(limit).hard }
+        } catch { throw SessionError(step: "look at the host", error) }
+        let grants = (policy.files.read + policy.files.write).compactMap {
+            try? Planner.expand($0, home: user.home)
+        }
+        for path in grants + Planner.toolchains(on: facts.path) { facts.nodes[path] = node(path.string) }
+        return facts
+    }
+
+    /// SECCOMP_RET_ALLOW: every kernel with filters has this action.
+    private static let seccompAllow: UInt32 = 0x7fff_0000
+
+    private static let systemNames = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]
+
+    private static func currentUser() throws(SessionError) -> User {
+        let uid = getuid()
+        guard uid == geteuid(), getgid() == getegid() else {
+            throw SessionError(
+                step: "start",
+                reason: "box must not be set-user-id or set-group-id: it needs no privilege. Remove the bit with chmod")
+        }
+        let entry = unsafe getpwuid(uid)
+        var name = String(uid)
+        var shell = "/bin/sh"
+        var home = UserEnvironment.parse(ProcessEnvironment.entries())["HOME"] ?? ""
+        if let entry = unsafe entry {
+            name = unsafe String(cString: entry.pointee.pw_name)
+            if let text = unsafe entry.pointee.pw_shell { shell = unsafe String(cString: text) }
+            if home.isEmpty, let text = unsafe entry.pointee.pw_dir { home = unsafe String(cString: text) }
+        }
+        guard !home.isEmpty else {
+            throw SessionError(step: "start", reason: "you have no home directory. Set HOME to a directory of yours")
+        }
+        do throws(AbsolutePath.Refusal) {
+            return User(uid: uid, gid: getgid(), name: name, home: try AbsolutePath(home), shell: shell)
+        } catch { throw SessionError(step: "start", reason: "HOME cannot be used: \(error)") }
+    }
+
+    private static func kernel() -> Kernel {
+        var name = utsname()
+        guard unsafe uname(&name) == 0 else { return Kernel(0, 0) }
+        let release = unsafe withUnsafeBytes(of: &name.release) { raw in
+            unsafe String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        let parts = release.split(separator: ".").prefix(2).map { Int($0.prefix { $0.isNumber }) ?? 0 }
+        return Kernel(parts.first ?? 0, parts.count > 1 ? parts[1] : 0)
+    }
+
+    private static func searchPath(_ environment: [String: String]) -> [AbsolutePath] {
+        let entries = (environment["PATH"] ?? "").split(separator: ":").compactMap { try? AbsolutePath(String($0)) }
+        var seen: Set<AbsolutePath> = []
+        return entries.filter { entry in
+            guard seen.insert(entry).inserted else { return false }
+            return (try? FileStatus.of(entry.string, following: true))?.kind == .directory
+        }
+    }
+
+    /// What a path is, links followed; nil if it does not exist or cannot be seen.
+    private static func node(_ path: String) -> Node? {
+        guard let status = try? FileStatus.of(path, following: true) else { return nil }
+        return Node(status)
+    }
+
+    private static func nodes(in directory: String, names: [String]) -> [String: Node.Kind] {
+        var found: [String: Node.Kind] = [:]
+        for name in names {
+            guard let status = try? FileStatus.of(directory + name, following: false) else { continue }
+            found[name] = Node.Kind(status, path: directory + name)
+        }
+        return found
+    }
+
+    /// A fixed high id, outside the ranges that distributions and container tools give out; in a container, where
+    /// only the low ids exist, the highest of those.
+    private static func unprivilegedID() -> UInt32? {
+        guard let map = SmallFile.read("/proc/self/uid_map") else { return nil }
+        var candidates: [UInt32] = []
+        for line in map.split(separator: "\n") {
+            let numbers = line.split(separator: " ").compactMap { UInt64($0) }
+            guard numbers.count == 3, numbers[2] > 1 else { continue }
+            let last = numbers[0] + numbers[2] - 1
+            if (numbers[0]...last).contains(UInt64(preferredID)) { return preferredID }
+            if last > 0, last < UInt64(UInt32.max) { candidates.append(UInt32(last)) }
+        }
+        return candidates.max()
+    }
+
+    private static let preferredID: UInt32 = 2_000_000_000
+}
+
+extension HostFacts.Node {
+    init(_ status: FileStatus) {
+        self.init(
+            kind: Kind(status, path: ""), uid: status.uid, gid: status.gid, device: status.device,
+            inode: status.inode)
+    }
+}
+
+extension HostFacts.Node.Kind {
+    /// For a link, where it leads is read from `path`.
+    init(_ status: FileStatus, path: String) {
+        switch status.kind {
+        case .directory: self = .directory
+        case .file: self = .file
+        case .link: self = .link(SmallFile.readLink(path) ?? "")
+        case .characterDevice, .other: self = .other
+        }
+    }
+}
+
+/// The environment as the kernel passed it.
+enum ProcessEnvironment {
+    /// Each entry's bytes.
+    static func entries() -> [[UInt8]] {
+        var all: [[UInt8]] = []
+        var at = unsafe environ
+        while let entry = unsafe at.pointee {
+            let count = unsafe strlen(entry)
+            all.append(unsafe [UInt8](UnsafeRawBufferPointer(start: entry, count: count)))
+            unsafe at += 1
+        }
+        return all
+    }
+}
+
+/// Small files of `/proc` and links: a file that cannot be read is nil, since each has a meaning of its own then.
+enum SmallFile {
+    static func read(_ path: String) -> String? {
+        guard let file = try? Descriptor.open(path, O_RDONLY), let bytes = try? file.readAll(limit: 1 << 20)
+        else { return nil }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    static func readLink(_ path: String) -> String? {
+        var length = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 4096) { buffer, filled in
+            length = unsafe buffer.withMemoryRebound(to: CChar.self) { unsafe readlink(path, $0.baseAddress.unsafelyUnwrapped, 4096) }
+            filled = max(0, length)
+        }
+        return length < 0 ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+/// The names in a directory.
+enum DirectoryListing {
+    /// All names but `.` and `..`, unsorted; none if the directory cannot be read.
+    static func names(of directory: String) -> [String] {
+        guard let stream = unsafe opendir(directory) else { return [] }
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while let entry = unsafe readdir(stream) {
+            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { raw in
+                unsafe String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+}

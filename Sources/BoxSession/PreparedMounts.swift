@@ -1,0 +1,39 @@
+internal import BoxKernel
+internal import BoxPlan
+internal import BoxTypes
+internal import Glibc
+
+/// What only root can do for its own sandbox: host directories as detached mounts in which their owner appears as
+/// the sandbox's unprivileged id, so that a root-owned project can be edited and new files belong to its owner.
+enum PreparedMounts {
+    /// The descriptors for the plan's prepared binds, in the order of the steps.
+    static func make(for plan: Plan) throws(SessionError) -> [CInt] {
+        var made: [CInt] = []
+        for step in plan.steps {
+            guard case .bind(let bind) = step, case .prepared(let path, let uid, let gid) = bind.source else {
+                continue
+            }
+            do throws(KernelError) {
+                made.append(try mount(path, uid, gid, plan.identity).release())
+            } catch {
+                let hint =
+                    error.subject == "idmap"
+                    ? "The file system of \(path) cannot map owners. Start box as an ordinary user" : ""
+                throw SessionError(step: "let \(path) in", error, hint: hint)
+            }
+        }
+        return made
+    }
+
+    private static func mount(
+        _ path: AbsolutePath, _ uid: UInt32, _ gid: UInt32, _ identity: Plan.Identity
+    ) throws(KernelError) -> Descriptor {
+        // Not recursive: what is mounted below is another file system, perhaps one that cannot map owners.
+        let mount = try Mounts.clone(path.string, recursive: false)
+        let owner = try Identity.makeNamespace(
+            user: IdentityMapping(inside: uid, outside: identity.outsideUID),
+            group: IdentityMapping(inside: gid, outside: identity.outsideGID))
+        try Mounts.set([], on: mount, recursive: false, idMap: owner.number)
+        return mount
+    }
+}

@@ -1,0 +1,99 @@
+internal import BoxAudit
+internal import BoxKernel
+internal import BoxPlan
+internal import BoxTypes
+internal import Glibc
+
+/// The network door's process, as the supervisor holds it.
+struct ProxyProcess: ~Copyable {
+    private let child: Child
+    private let control: Channel
+
+    /// What came over the control socket.
+    enum Message {
+        case ready
+        case event(Event)
+        case failed(String)
+        /// The proxy is gone.
+        case end
+    }
+
+    /// Starts the proxy; it waits for a listening socket.
+    init(_ configuration: ProxyConfiguration) throws(SessionError) {
+        let executable = try ProxyProcess.find()
+        do throws(KernelError) { self = try ProxyProcess(executable, configuration) } catch {
+            throw SessionError(step: "start the network proxy", error)
+        }
+    }
+
+    private init(
+        _ executable: borrowing Descriptor, _ configuration: ProxyConfiguration
+    ) throws(KernelError) {
+        let pair = try ChannelPair()
+        var start = Child.Start(
+            namespaces: false, executable: executable.number, arguments: ["box-proxy", "--control", "3"])
+        start.inherit = [pair.far.number]
+        var child = try Child(starting: start)
+        try child.letGo()
+        let control = pair.keepNear()
+        var writer = WireWriter()
+        writer.write(ProxyMessage.configuration.rawValue)
+        configuration.write(to: &writer)
+        try control.send(writer.bytes)
+        self.child = child
+        self.control = control
+    }
+
+    /// The executable beside box's own, or where `make install` puts it.
+    private static func find() throws(SessionError) -> Descriptor {
+        let own = SmallFile.readLink("/proc/self/exe") ?? ""
+        let directory = own.split(separator: "/").dropLast().joined(separator: "/")
+        let places = ["/\(directory)/box-proxy", "/\(directory)/../libexec/box/box-proxy"]
+        for place in places {
+            if let file = try? Descriptor.open(place, O_RDONLY) { return file }
+        }
+        throw SessionError(
+            step: "start the network proxy",
+            reason: "box-proxy is neither beside box nor in ../libexec/box. Install box again, or use --net none")
+    }
+
+    /// Hands over the listening socket that was made inside.
+    borrowing func give(listener: CInt) throws(SessionError) {
+        do throws(KernelError) {
+            try control.send([ProxyMessage.listener.rawValue], descriptors: [listener])
+        } catch { throw SessionError(step: "hand the network over to the proxy", error) }
+    }
+
+    /// Readable when there is a message.
+    var poll: PollEntry { PollEntry(control.descriptor.number, .read) }
+
+    /// The next message.
+    borrowing func receive() throws(SessionError) -> Message {
+        let step = "talk to the network proxy"
+        let message: (bytes: [UInt8], descriptors: [CInt])?
+        do throws(KernelError) { message = try control.receive() } catch { throw SessionError(step: step, error) }
+        guard let message, let tag = message.bytes.first else { return .end }
+        for number in message.descriptors { close(number) }
+        var reader = WireReader(Array(message.bytes.dropFirst()))
+        do throws(WireError) {
+            switch ProxyMessage(rawValue: tag) {
+            case .ready: return .ready
+            case .event: return .event(try Event(from: &reader))
+            case .failed: return .failed(try reader.string())
+            case .configuration, .listener, nil: throw reader.malformed("message \(tag)")
+            }
+        } catch { throw SessionError(step: step, reason: "it sent a broken message (\(error))") }
+    }
+
+    /// Asks the proxy to end: it sends what it has to say and closes.
+    borrowing func askToEnd() throws(SessionError) {
+        guard shutdown(control.descriptor.number, CInt(SHUT_WR)) < 0 else { return }
+        throw SessionError(step: "end the network proxy", KernelError(call: "shutdown", code: errno))
+    }
+
+    /// Ends the proxy and waits until it is gone.
+    consuming func end() throws(KernelError) {
+        try child.signal(SIGKILL)
+        _ = try child.wait()
+    }
+}

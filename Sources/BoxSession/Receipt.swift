@@ -1,0 +1,66 @@
+package import BoxAudit
+internal import BoxTypes
+
+/// What happened in a session, counted as it happens: for the end of the run and the session's record.
+package struct Receipt: Equatable, Sendable {
+    /// A host and port that was asked for.
+    package struct Target: Hashable, Sendable, Comparable {
+        package let host: String
+        package let port: Int
+        package static func < (left: Target, right: Target) -> Bool {
+            (left.host, left.port) < (right.host, right.port)
+        }
+        package var text: String { port == 443 ? host : "\(host):\(port)" }
+    }
+
+    package private(set) var allowed: [Target: (connections: Int, up: Int, down: Int)] = [:]
+    package private(set) var denied: [Target: (count: Int, reason: String)] = [:]
+
+    package init() {}
+
+    package static func == (left: Receipt, right: Receipt) -> Bool {
+        left.allowed.keys == right.allowed.keys && left.denied.keys == right.denied.keys
+    }
+
+    /// Takes an event of the network door into account.
+    package mutating func count(_ event: Event) {
+        guard case .text(let host)? = event["host"] else { return }
+        let port = if case .number(let number)? = event["port"] { number } else { 0 }
+        let target = Target(host: host, port: port)
+        switch event.kind {
+        case .netAllow: allowed[target, default: (0, 0, 0)].connections += 1
+        case .netClose:
+            if case .number(let up)? = event["bytes_up"] { allowed[target, default: (0, 0, 0)].up += up }
+            if case .number(let down)? = event["bytes_down"] { allowed[target, default: (0, 0, 0)].down += down }
+        case .netDeny:
+            let reason = if case .text(let text)? = event["reason"] { text } else { "host" }
+            denied[target, default: (0, reason)].count += 1
+        case .netLimit, .sessionStart, .sessionEnd, .limit: break
+        }
+    }
+
+    /// The lines for a terminal, escaped: hosts are text of the sandbox's.
+    package func lines(command: String, milliseconds: Int, status: Int32) -> [String] {
+        var lines = ["\(command.escapedForTerminal) ended with status \(status) after \(Receipt.time(milliseconds))"]
+        for (target, use) in allowed.sorted(by: { $0.key < $1.key }).prefix(20) {
+            lines.append(
+                "reached  \(target.text.escapedForTerminal), \(use.connections) connections, "
+                    + "\(ByteSize(bytes: use.up)) up, \(ByteSize(bytes: use.down)) down")
+        }
+        for (target, refusal) in denied.sorted(by: { $0.key < $1.key }).prefix(20) {
+            let name = target.text.escapedForTerminal
+            lines.append("refused  \(name), \(refusal.count) times. To allow it: --allow \(name)")
+        }
+        return lines
+    }
+
+    private static func time(_ milliseconds: Int) -> String {
+        if milliseconds < 1000 { return "\(milliseconds) ms" }
+        return "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s"
+    }
+}
+
+extension Event {
+    /// The value of a field.
+    package subscript(name: String) -> Value? { fields.first { $0.name == name }?.value }
+}

@@ -1,0 +1,202 @@
+internal import BoxKernel
+internal import BoxPlan
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+/// A sandbox's first process as the supervisor holds it: the child, the socket to it and the command's streams.
+struct Sandbox: ~Copyable {
+    private let process: FirstProcess
+    private let group: ControlGroup?
+    private let facts: StreamFacts
+    /// The supervisor's ends of the command's pipes, until the relay takes them.
+    private var pipes: [CInt]
+    private var master: Descriptor?
+    private var streams: Streams?
+
+    /// Starts the first process; it sets itself up and reports.
+    static func start(_ plan: Plan) throws(SessionError) -> Sandbox {
+        let step = "start the sandbox"
+        do throws(KernelError) {
+            // The groups of root would be the sandbox's, too: the kernel keeps them over all that follows.
+            if geteuid() == 0 { try check("setgroups", box_setgroups0()) }
+        } catch { throw SessionError(step: step, error) }
+        let prepared = try PreparedMounts.make(for: plan)
+        defer { for number in prepared { close(number) } }
+        let group = try Sandbox.makeGroup(plan)
+        do throws(KernelError) { return try start(plan, prepared, group) } catch {
+            throw SessionError(step: step, error, hint: Sandbox.hint(error))
+        }
+    }
+
+    private static func start(
+        _ plan: Plan, _ prepared: [CInt], _ group: consuming ControlGroup?
+    ) throws(KernelError) -> Sandbox {
+        let facts = StreamFacts(of: HostStreams())
+        let layout = StreamLayout(facts)
+        let ends = try makePipes(layout)
+        defer { for number in ends.inside { close(number) } }
+        let launch = Launch(plan: plan, streams: try launchStreams(layout))
+        let directory = group?.directory.number ?? -1
+        let process = try FirstProcess(launch, inherit: ends.inside + prepared, group: directory)
+        return Sandbox(process, group, facts, ends.own)
+    }
+
+    private init(
+        _ process: consuming FirstProcess, _ group: consuming ControlGroup?, _ facts: StreamFacts, _ pipes: [CInt]
+    ) {
+        self.process = process
+        self.group = group
+        self.facts = facts
+        self.pipes = pipes
+    }
+
+    private static func hint(_ error: KernelError) -> String {
+        switch (error.call, error.code) {
+        case ("clone3", EPERM), ("clone3", ENOSPC), ("clone3", EUSERS), ("clone3", EINVAL), ("write", EPERM):
+            "User namespaces are refused here; box doctor says why and what to do"
+        default: ""
+        }
+    }
+
+    private static func makeGroup(_ plan: Plan) throws(SessionError) -> ControlGroup? {
+        guard let limits = plan.controlGroup, let place = plan.controlGroupPlace else { return nil }
+        do throws(KernelError) {
+            return try ControlGroup.create(name: String(getpid()), at: place, limits: limits)
+        } catch { throw SessionError(step: "make the control group", error) }
+    }
+
+    /// The pipes of a layout: the ends that the sandbox gets, and the supervisor's own, in the order of the streams.
+    private static func makePipes(
+        _ layout: StreamLayout
+    ) throws(KernelError) -> (inside: [CInt], own: [CInt]) {
+        switch layout {
+        case .terminal(let separateError):
+            guard separateError else { return ([], []) }
+            let error = try Pipe().numbers()
+            return ([error.write], [error.read])
+        case .pipes:
+            let (input, output, error) = (try Pipe().numbers(), try Pipe().numbers(), try Pipe().numbers())
+            return ([input.read, output.write, error.write], [input.write, output.read, error.read])
+        }
+    }
+
+    private static func launchStreams(_ layout: StreamLayout) throws(KernelError) -> Launch.Streams {
+        guard case .terminal(let separateError) = layout else { return .pipes }
+        let size = try Terminal.size(of: 1)
+        return .terminal(rows: size.rows, columns: size.columns, separateError: separateError)
+    }
+
+    // MARK: - Talking to the first process
+
+    /// Readable when there is a report, or when the first process has ended.
+    var controlEntry: PollEntry { process.controlEntry }
+
+    /// The next report with its descriptors, which are the caller's; nil at the end.
+    borrowing func receive() throws(SessionError) -> (InitReport, [CInt])? { try process.receive() }
+
+    /// Sends an order; a first process that has ended does not mind.
+    borrowing func order(_ order: InitOrder) throws(SessionError) { try process.order(order) }
+
+    /// Ends everything in the sandbox at once.
+    borrowing func kill() throws(SessionError) { try process.kill() }
+
+    /// Waits until the first process is gone, and with it everything in the sandbox.
+    consuming func end() throws(SessionError) -> (change: ChildChange, remains: Remains) {
+        let remains = Remains(streams: streams)
+        let change = try process.end()
+        do throws(KernelError) { try group?.remove(within: 2000) } catch { throw SessionError(step: "remove the control group", error) }
+        return (change, remains)
+    }
+
+    // MARK: - Streams
+
+    /// Whether the command has a pseudo-terminal.
+    var hasTerminal: Bool { master != nil || streams != nil && facts.inputIsTerminal && facts.outputIsTerminal }
+
+    /// Whether the user's terminal is there and box is the job in its foreground.
+    var isInForeground: Bool { facts.inputIsTerminal && Terminal.isForeground(0) }
+
+    /// Takes the master of the sandbox's pseudo-terminal.
+    mutating func take(master descriptors: [CInt]) throws(SessionError) {
+        guard descriptors.count == 1 else {
+            for number in descriptors { close(number) }
+            throw SessionError(step: "take the sandbox's terminal", reason: "\(descriptors.count) descriptors came")
+        }
+        master = Descriptor(owning: descriptors[0])
+    }
+
+    /// Begins to relay, and takes the user's terminal.
+    mutating func startStreams() throws(SessionError) {
+        let owned = pipes
+        pipes = []
+        try attempt("relay the streams") { () throws(KernelError) in
+            let ends: SandboxStreams
+            if let master = master.take() {
+                ends = .terminal(master: master, error: owned.first.map { Descriptor(owning: $0) })
+            } else {
+                ends = .pipes(
+                    input: Descriptor(owning: owned[0]), output: Descriptor(owning: owned[1]),
+                    error: Descriptor(owning: owned[2]))
+            }
+            let streams = try Streams(sandbox: ends)
+            try streams.resume()
+            self.streams = streams
+        }
+    }
+
+    /// What the relay waits for.
+    var streamEntries: [PollEntry] { streams?.entries ?? [] }
+
+    /// When the relay has to be called although nothing is ready; milliseconds, or nil.
+    var streamTimeout: Int? { streams?.pollTimeout }
+
+    /// Moves what can be moved.
+    borrowing func relay(_ ready: [Ready]) throws(SessionError) {
+        try attempt("relay the streams") { () throws(KernelError) in try streams?.handle(ready) }
+    }
+
+    borrowing func resized() throws(SessionError) {
+        try attempt("follow the window's size") { () throws(KernelError) in try streams?.resized() }
+    }
+
+    borrowing func suspendStreams() throws(SessionError) {
+        try attempt("give the terminal back") { () throws(KernelError) in try streams?.suspend() }
+    }
+
+    borrowing func resumeStreams() throws(SessionError) {
+        try attempt("take the terminal") { () throws(KernelError) in try streams?.resume() }
+    }
+
+    /// Puts the user's terminal in order.
+    borrowing func restoreTerminal() { streams?.restore() }
+}
+
+/// What is left when the sandbox is gone: output that is not written yet, and the user's terminal.
+struct Remains {
+    fileprivate let streams: Streams?
+
+    /// Whether everything is written.
+    var isDrained: Bool { streams?.isDrained ?? true }
+
+    /// Nothing more is read for the sandbox.
+    func endInput() { streams?.endInput() }
+
+    var entries: [PollEntry] { streams?.entries ?? [] }
+
+    /// Moves what can be moved.
+    func relay(_ ready: [Ready]) throws(SessionError) {
+        try attempt("relay the streams") { () throws(KernelError) in try streams?.handle(ready) }
+    }
+
+    /// Puts the user's terminal in order.
+    func restoreTerminal() { streams?.restore() }
+
+    /// Why output was lost, if it was.
+    var failure: KernelError? { streams?.failure }
+}
+
+/// Runs a call of the kernel as a step of the session.
+private func attempt(_ step: String, _ body: () throws(KernelError) -> Void) throws(SessionError) {
+    do throws(KernelError) { try body() } catch { throw SessionError(step: step, error) }
+}

@@ -1,0 +1,127 @@
+internal import BoxAudit
+internal import BoxKernel
+package import BoxPlan
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+/// How a session ended.
+package struct Outcome: Equatable, Sendable {
+    /// What the shell sees, see `ExitStatus`.
+    package var status: Int32
+    /// A line for the user, if there is something to say.
+    package var message: String?
+    package var receipt = Receipt()
+    package var milliseconds = 0
+
+    package init(status: Int32, message: String? = nil) {
+        self.status = status
+        self.message = message
+    }
+}
+
+/// The exit statuses that box itself gives; any other is the command's own.
+package enum ExitStatus {
+    package static let timeout: Int32 = 124
+    /// box refused or failed before the command began.
+    package static let refused: Int32 = 125
+    package static let notExecutable: Int32 = 126
+    package static let notFound: Int32 = 127
+    /// A signal ended the command.
+    package static func signal(_ number: Int32) -> Int32 { 128 + number }
+}
+
+/// A session whose resources are had but whose command does not run yet.
+package struct PreparedSession: ~Copyable {
+    private let plan: Plan
+    private let directory: SessionDirectory
+    private let onReady: () -> Void
+    private let started = Clock.milliseconds()
+
+    /// Makes the session's directory. `onReady` is called when everything is in place, just before the command
+    /// starts: the card is printed there.
+    package init(plan: Plan, directory: consuming SessionDirectory, onReady: @escaping () -> Void) {
+        self.plan = plan
+        self.directory = directory
+        self.onReady = onReady
+    }
+
+    /// Starts the sandbox and the command, and serves until the command has ended.
+    package consuming func run() throws(SessionError) -> Outcome {
+        let startTime = Timestamp.now()
+        try directory.record(fields(state: "running", started: startTime))
+        try directory.append(
+            Event(
+                .sessionStart,
+                [
+                    Event.Field("command", .list(plan.command)),
+                    Event.Field("project", .text(plan.workingDirectory.string)),
+                    Event.Field("plan", .text(PlanDigest.of(plan))),
+                    Event.Field(
+                        "accepted_missing",
+                        .list(plan.protections.filter { $0.state == .accepted }.map(\.protection.rawValue))),
+                ]))
+        var outcome: Outcome
+        do throws(SessionError) { outcome = try start() } catch {
+            try finish(Outcome(status: ExitStatus.refused, message: error.description), startTime)
+            throw error
+        }
+        outcome.milliseconds = Clock.milliseconds() - started
+        try finish(outcome, startTime)
+        return outcome
+    }
+
+    private borrowing func start() throws(SessionError) -> Outcome {
+        var placeholders: Placeholders?
+        var plan = plan
+        if !plan.placeholders.isEmpty {
+            let made = try Placeholders.make(plan.placeholders)
+            let unneeded = made.unneeded
+            plan.remove(where: { if case .readOnly(let path) = $0 { unneeded.contains(path) } else { false } })
+            placeholders = consume made
+        }
+        let result: Result<Outcome, SessionError>
+        do throws(SessionError) {
+            var supervisor = try Supervisor(plan: plan, session: directory.name)
+            try supervisor.serve(directory, onReady: onReady)
+            result = .success(try supervisor.finish())
+        } catch { result = .failure(error) }
+        // The sandbox is gone by now, so nothing is mounted over them any more.
+        placeholders?.release()
+        return try result.get()
+    }
+
+    private borrowing func finish(_ outcome: Outcome, _ startTime: String) throws(SessionError) {
+        try directory.append(
+            Event(
+                .sessionEnd,
+                [
+                    Event.Field("exit_status", .number(Int(outcome.status))),
+                    Event.Field("ms", .number(outcome.milliseconds)),
+                    Event.Field("message", .text(outcome.message ?? "")),
+                ]))
+        let state = outcome.status == ExitStatus.refused ? "failed" : "finished"
+        try directory.record(
+            fields(state: state, started: startTime) + [
+                ("ended", .text(Timestamp.now())), ("exit_status", .number(Int(outcome.status))),
+            ])
+    }
+
+    private borrowing func fields(state: String, started: String) -> [(String, JSONOutput)] {
+        [
+            ("command", .texts(plan.command)), ("project", .text(plan.workingDirectory.string)),
+            ("workspace", .text("direct")), ("state", .text(state)), ("started", .text(started)),
+            ("supervisor", .number(Int(getpid()))),
+        ]
+    }
+}
+
+/// Time that only goes forward.
+enum Clock {
+    /// Milliseconds since some fixed point.
+    static func milliseconds() -> Int {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    }
+}

@@ -1,0 +1,105 @@
+package import BoxAudit
+internal import BoxKernel
+internal import BoxPlan
+package import BoxTypes
+internal import Glibc
+
+/// A session's own directory: `sessions/NAME/` with `session.json` and `events.jsonl`.
+package struct SessionDirectory: ~Copyable {
+    package let name: String
+    private let path: String
+    package let log: EventLog
+
+    /// What a session's name may look like: it is a file name and an argument of other commands.
+    static func isValid(name: String) -> Bool {
+        let first = name.utf8.first.map { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) } ?? false
+        return first && name.utf8.count <= 64
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
+                    UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
+    }
+
+    /// Makes the directory. A name that is given must be free; otherwise a free one is made from `stem`.
+    package init(name: String?, stem: String, state: AbsolutePath) throws(SessionError) {
+        let sessions = try StateDirectory.make("sessions", in: state)
+        let chosen = try SessionDirectory.choose(name: name, stem: stem, in: sessions)
+        let path = sessions + "/" + chosen
+        log = try SessionDirectory.openLog(path, chosen)
+        self.name = chosen
+        self.path = path
+    }
+
+    private static func openLog(_ path: String, _ name: String) throws(SessionError) -> EventLog {
+        do throws(LogError) { return try EventLog(path: path + "/events.jsonl", session: name) } catch {
+            throw SessionError(step: "start the session's log", reason: error.reason)
+        }
+    }
+
+    private static func choose(name: String?, stem: String, in sessions: String) throws(SessionError) -> String {
+        let step = "make the session"
+        if let name {
+            guard isValid(name: name) else {
+                throw SessionError(
+                    step: step,
+                    reason: "\"\(name.escapedForTerminal)\" is not a name for a session: a to z, 0 to 9 and -, a letter "
+                        + "first, at most 64")
+            }
+            guard unsafe mkdir(sessions + "/" + name, 0o700) == 0 else {
+                let code = errno
+                guard code != EEXIST else {
+                    throw SessionError(step: step, reason: "there is a session \(name) already. Choose another --name")
+                }
+                throw SessionError(step: step, KernelError(call: "mkdir", code: code, subject: sessions))
+            }
+            return name
+        }
+        for _ in 0..<64 {
+            let candidate = stem + "-" + suffix()
+            if unsafe mkdir(sessions + "/" + candidate, 0o700) == 0 { return candidate }
+            let code = errno
+            guard code == EEXIST else {
+                throw SessionError(
+                    step: step, KernelError(call: "mkdir", code: code, subject: sessions),
+                    hint: "Set XDG_STATE_HOME to a directory that you may write to")
+            }
+        }
+        throw SessionError(step: step, reason: "no free name was found in \(sessions)")
+    }
+
+    /// Four letters and digits that are not easily taken for each other.
+    private static func suffix() -> String {
+        let alphabet = Array("abcdefghjkmnpqrstuvwxyz23456789")
+        return String((0..<4).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] })
+    }
+
+    /// A stem for names from the program's name.
+    package static func stem(of command: String) -> String {
+        let base = command.split(separator: "/").last.map(String.init) ?? command
+        let kept = base.lowercased().filter { ("a"..."z").contains($0) || ("0"..."9").contains($0) }.prefix(20)
+        return kept.first.map { ("a"..."z").contains($0) } == true ? String(kept) : "run"
+    }
+
+    /// Writes `session.json` anew, whole or not at all.
+    package borrowing func record(_ fields: [(String, JSONOutput)]) throws(SessionError) {
+        let text = JSONOutput.object([("version", .number(1)), ("name", .text(name))] + fields).pretty + "\n"
+        let temporary = path + "/session.json.new"
+        do throws(KernelError) {
+            let flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
+            let file = try Descriptor.open(temporary, flags, mode: 0o600)
+            try file.write(all: Array(text.utf8))
+            try check("rename", unsafe rename(temporary, path + "/session.json"), temporary)
+        } catch { throw SessionError(step: "write the session's record", error) }
+    }
+
+    /// Appends to the log; a log that cannot be written ends the session.
+    package borrowing func append(_ event: Event) throws(SessionError) {
+        do throws(LogError) { try log.append(event) } catch {
+            throw SessionError(step: "go on", reason: error.reason)
+        }
+    }
+}

@@ -1,0 +1,58 @@
+internal import BoxKernel
+internal import BoxPlan
+internal import BoxTypes
+internal import Glibc
+
+/// Where box keeps its own state: `~/.local/state/box`, the user's alone, never visible inside.
+package enum StateDirectory {
+    /// The directory's path by the XDG rules; a relative `XDG_STATE_HOME` is ignored, as they say.
+    static func place(environment: [String: String], home: AbsolutePath) throws(SessionError) -> AbsolutePath {
+        do throws(AbsolutePath.Refusal) {
+            if let text = environment["XDG_STATE_HOME"], text.hasPrefix("/") {
+                return try AbsolutePath(text).appending("box")
+            }
+            return try home.appending(".local/state/box")
+        } catch { throw SessionError(step: "find the state directory", reason: "\(error)") }
+    }
+
+    /// Makes a directory below the state directory, and what leads to it. Each must be the user's own, a real
+    /// directory and closed to others: someone else's could be swapped while box uses it.
+    static func make(_ name: String, in state: AbsolutePath) throws(SessionError) -> String {
+        for parent in state.ancestors where unsafe mkdir(parent.string, 0o700) != 0 && errno != EEXIST {
+            // Reported below, with the directory that is wanted.
+            break
+        }
+        var path = state.string
+        try makeOne(path)
+        for part in name.split(separator: "/") {
+            path += "/" + part
+            try makeOne(path)
+        }
+        return path
+    }
+
+    private static func makeOne(_ path: String) throws(SessionError) {
+        let step = "make the state directory \(path)"
+        if unsafe mkdir(path, 0o700) != 0, errno != EEXIST {
+            throw SessionError(
+                step: step, KernelError(call: "mkdir", code: errno),
+                hint: "Set XDG_STATE_HOME to a directory that you may write to")
+        }
+        let status: FileStatus
+        do throws(KernelError) { status = try FileStatus.of(path, following: false) } catch {
+            throw SessionError(step: step, error)
+        }
+        guard status.kind == .directory else {
+            throw SessionError(step: step, reason: "it is a link or a file. Remove it")
+        }
+        guard status.uid == geteuid() else {
+            throw SessionError(step: step, reason: "it belongs to another user (uid \(status.uid)). Remove it")
+        }
+        guard status.mode & 0o077 == 0 else {
+            guard unsafe chmod(path, 0o700) == 0 else {
+                throw SessionError(step: step, KernelError(call: "chmod", code: errno))
+            }
+            return
+        }
+    }
+}

@@ -1,0 +1,300 @@
+internal import BoxAudit
+internal import BoxKernel
+internal import BoxPlan
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+/// The loop that owns a running sandbox: its first process, its streams, its network door and its time.
+///
+/// One thread, one `poll`. When it ends, however it ends, the sandbox ends: the first process dies with it.
+struct Supervisor: ~Copyable {
+    private let plan: Plan
+    private var sandbox: Sandbox
+    private var proxy: ProxyProcess?
+    private let signals: Descriptor
+    private var receipt = Receipt()
+
+    // What has happened so far.
+    private var isReady = false
+    private var proxyIsReady: Bool
+    private var hasStarted = false
+    private var outcome: Outcome?
+    private var deadline: Deadline?
+    private var isStopped = false
+
+    /// When the command is asked to end, and when it is ended.
+    private enum Deadline {
+        case asking(at: Int)
+        case killing(at: Int, status: Int32)
+    }
+
+    /// How long a command that was asked to end may take, in milliseconds.
+    private static let grace = 1500
+
+    init(plan: Plan, session: String) throws(SessionError) {
+        // Blocked before any child exists, so that none is lost; every child unblocks its own.
+        let signals = try Supervisor.takeSignals()
+        let proxy = try Supervisor.startProxy(plan, session)
+        sandbox = try Sandbox.start(plan)
+        self.plan = plan
+        self.signals = signals
+        self.proxy = proxy
+        proxyIsReady = plan.proxy == nil
+    }
+
+    private static func takeSignals() throws(SessionError) -> Descriptor {
+        do throws(KernelError) {
+            return try Processes.signalDescriptor([
+                SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH, SIGPIPE, SIGTTOU,
+            ])
+        } catch { throw SessionError(step: "start", error) }
+    }
+
+    private static func startProxy(_ plan: Plan, _ session: String) throws(SessionError) -> ProxyProcess? {
+        guard let wanted = plan.proxy else { return nil }
+        let root = plan.identity.outsideUID != getuid()
+        return try ProxyProcess(
+            ProxyConfiguration(
+                session: session, allow: wanted.allow, deny: wanted.deny,
+                identity: root ? plan.identity.outsideUID : nil,
+                acceptsMissingLandlock: plan.protections.contains {
+                    $0.protection == .landlock && $0.state == .accepted
+                }))
+    }
+
+    /// Serves until the sandbox is gone and its last output is written.
+    mutating func serve(
+        _ directory: borrowing SessionDirectory, onReady: () -> Void
+    ) throws(SessionError) {
+        do throws(SessionError) {
+            while true {
+                try startWhenReady(onReady)
+                let ready = try wait()
+                // Reports first: what the first process said before it ended counts.
+                if ready.contains(where: { $0.index == 0 }), try !takeReport() { break }
+                if ready.contains(where: { $0.index == 1 }) { try takeSignals() }
+                if ready.contains(where: { $0.index == 2 }) { try takeProxyMessage(directory) }
+                try sandbox.relay(ready)
+                try checkTime()
+            }
+            try endProxy(directory)
+        } catch {
+            sandbox.restoreTerminal()
+            throw error
+        }
+    }
+
+    /// Waits until the sandbox is gone, writes its last output and says how it ended.
+    consuming func finish() throws(SessionError) -> Outcome {
+        let started = hasStarted
+        var result = outcome
+        if case .killing(_, ExitStatus.timeout)? = deadline {
+            result = Outcome(
+                status: ExitStatus.timeout, message: "the command was ended after \(plan.timeout ?? 0) s (--timeout)")
+        }
+        let receipt = receipt
+        let end = try sandbox.end()
+        end.remains.endInput()
+        try Supervisor.drain(end.remains, signals)
+        end.remains.restoreTerminal()
+        guard started else {
+            throw SessionError(
+                step: "set the sandbox up", reason: "its first process ended unexpectedly (\(end.change)). "
+                    + "box doctor shows what this host can do")
+        }
+        var final =
+            result
+            ?? Outcome(
+                status: ExitStatus.signal(SIGKILL),
+                message: "the sandbox was killed from outside, perhaps because the host ran out of memory")
+        if let failure = end.remains.failure, final.message == nil {
+            final.message = "output was lost: \(failure)"
+        }
+        final.receipt = receipt
+        return final
+    }
+
+    /// Writes on what the sandbox has left, as slowly as the reader takes it; a signal to end gives it up.
+    private static func drain(_ remains: Remains, _ signals: borrowing Descriptor) throws(SessionError) {
+        while !remains.isDrained {
+            let ready: [Ready]
+            do throws(KernelError) {
+                ready = try poll([PollEntry(signals.number, .read)] + remains.entries)
+                if ready.contains(where: { $0.index == 0 }) {
+                    let taken = try Processes.takeSignals(signals)
+                    if taken.contains(where: { [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains($0) }) { return }
+                }
+            } catch { throw SessionError(step: "write the last output", error) }
+            try remains.relay(ready)
+        }
+    }
+
+    // MARK: - Waiting
+
+    private mutating func wait() throws(SessionError) -> [Ready] {
+        var entries = [sandbox.controlEntry, PollEntry(signals.number, .read)]
+        entries.append(proxy?.poll ?? PollEntry(-1, []))
+        entries += sandbox.streamEntries
+        do throws(KernelError) { return try poll(entries, timeout: timeLeft) } catch {
+            throw SessionError(step: "wait", error)
+        }
+    }
+
+    /// Milliseconds until something has to be done; nil if nothing has.
+    private var timeLeft: Int? {
+        let due: Int? =
+            switch deadline {
+            case nil: nil
+            case .asking(let at)?, .killing(let at, _)?: max(0, min(at - Clock.milliseconds(), Int(CInt.max)))
+            }
+        return [due, sandbox.streamTimeout].compactMap { $0 }.min()
+    }
+
+    private mutating func checkTime() throws(SessionError) {
+        switch deadline {
+        case nil: return
+        case .asking(let at)? where at > Clock.milliseconds(), .killing(let at, _)? where at > Clock.milliseconds():
+            return
+        case .asking?:
+            try sandbox.order(.signal(SIGTERM))
+            deadline = .killing(at: Clock.milliseconds() + Supervisor.grace, status: ExitStatus.timeout)
+        case .killing(_, let status)?:
+            try sandbox.kill()
+            if outcome == nil { outcome = Outcome(status: status) }
+            deadline = .killing(at: Int.max, status: status)
+        }
+    }
+
+    // MARK: - The sandbox's first process
+
+    private mutating func startWhenReady(_ onReady: () -> Void) throws(SessionError) {
+        guard isReady, proxyIsReady, !hasStarted else { return }
+        onReady()
+        try sandbox.startStreams()
+        try sandbox.order(.start)
+        hasStarted = true
+        if let timeout = plan.timeout { deadline = .asking(at: Clock.milliseconds() + timeout * 1000) }
+    }
+
+    /// Takes one report; false when there will be no more.
+    private mutating func takeReport() throws(SessionError) -> Bool {
+        guard let (report, descriptors) = try sandbox.receive() else { return false }
+        switch report {
+        case .terminal: try sandbox.take(master: descriptors)
+        case .listener:
+            guard let listener = descriptors.first else { return true }
+            defer { close(listener) }
+            try proxy?.give(listener: listener)
+        case .ready: isReady = true
+        case .failed(let step, let object, let code):
+            throw SetupAdvice.error(step: step, object: object, code: code, plan: plan)
+        case .notExecuted(let code): outcome = notExecuted(code)
+        case .started: break
+        case .stopped: try suspend()
+        case .continued: break
+        case .exited(let code): outcome = Outcome(status: code)
+        case .killed(let signal): outcome = Outcome(status: ExitStatus.signal(signal))
+        }
+        return true
+    }
+
+    private borrowing func notExecuted(_ code: Int32) -> Outcome {
+        let name = plan.command.first ?? ""
+        let shown = name.escapedForTerminal
+        switch code {
+        case ENOENT, ENOTDIR:
+            return Outcome(status: ExitStatus.notFound, message: CommandAdvice.notFound(name, plan: plan))
+        case EACCES, EPERM, ENOEXEC, EISDIR:
+            return Outcome(status: ExitStatus.notExecutable, message: "\(shown) is not executable")
+        default:
+            return Outcome(
+                status: ExitStatus.notExecutable, message: "\(shown) cannot be executed: \(errorText(code))")
+        }
+    }
+
+    // MARK: - Signals
+
+    private mutating func takeSignals() throws(SessionError) {
+        let taken: [CInt]
+        do throws(KernelError) { taken = try Processes.takeSignals(signals) } catch {
+            throw SessionError(step: "take signals", error)
+        }
+        for signal in taken {
+            switch signal {
+            case SIGWINCH: try sandbox.resized()
+            case SIGPIPE, SIGTTOU: break
+            case SIGTSTP where !hasStarted: break
+            case _ where !hasStarted:
+                throw SessionError(step: "start", reason: "signal \(signal) came before the command began")
+            case SIGHUP:
+                try sandbox.order(.signal(SIGHUP))
+                // The terminal is gone: what ignores that must not run on unseen.
+                if sandbox.hasTerminal, deadline == nil {
+                    deadline = .killing(
+                        at: Clock.milliseconds() + Supervisor.grace, status: ExitStatus.signal(SIGHUP))
+                }
+            case SIGCONT: try resume()
+            default: try sandbox.order(.signal(signal))
+            }
+        }
+    }
+
+    /// The command stopped (^Z): box stops too, so that the user's shell takes over; on return it goes on.
+    private mutating func suspend() throws(SessionError) {
+        // Without a terminal in the foreground nobody is there who could continue it, and time must run.
+        guard sandbox.isInForeground else { return }
+        try sandbox.suspendStreams()
+        isStopped = true
+        Glibc.kill(getpid(), SIGSTOP)
+        try resume()
+    }
+
+    private mutating func resume() throws(SessionError) {
+        if isStopped {
+            isStopped = false
+            try sandbox.resumeStreams()
+        }
+        try sandbox.order(.signal(SIGCONT))
+    }
+
+    // MARK: - The network door
+
+    private mutating func takeProxyMessage(_ directory: borrowing SessionDirectory) throws(SessionError) {
+        guard let message = try proxy?.receive() else { return }
+        switch message {
+        case .ready: proxyIsReady = true
+        case .event(let event):
+            receipt.count(event)
+            try directory.append(event)
+        case .failed(let text): throw SessionError(step: "start the network proxy", reason: text)
+        case .end:
+            guard proxyIsReady else {
+                throw SessionError(step: "start the network proxy", reason: "it ended before it was ready")
+            }
+            // Its listening socket is closed with it: the network is shut, never open.
+            try directory.append(Event(.limit, [Event.Field("reason", .text("the network proxy ended"))]))
+            if let ended = proxy.take() { try endProxy(ended) }
+        }
+    }
+
+    /// What the proxy said last is kept; then it ends.
+    private mutating func endProxy(_ directory: borrowing SessionDirectory) throws(SessionError) {
+        guard let last = proxy.take() else { return }
+        try last.askToEnd()
+        reading: while true {
+            switch try last.receive() {
+            case .event(let event):
+                receipt.count(event)
+                try directory.append(event)
+            case .ready: continue
+            case .failed, .end: break reading
+            }
+        }
+        try endProxy(last)
+    }
+
+    private borrowing func endProxy(_ proxy: consuming ProxyProcess) throws(SessionError) {
+        do throws(KernelError) { try proxy.end() } catch { throw SessionError(step: "end the network proxy", error) }
+    }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import BoxPlan
+import BoxPolicy
+import BoxSession
+import BoxTypes
+
+/// `box plan …`: what `box run` with the same arguments would do.
+struct PlanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan", abstract: "Print what box run with the same arguments would do. Starts nothing.",
+        usage: "box plan [OPTIONS] AGENT [ARG…]\n       box plan [OPTIONS] -- COMMAND [ARG…]")
+
+    @OptionGroup var options: SandboxOptions
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @Argument(parsing: .captureForPassthrough, help: ArgumentHelp("The agent, or -- and a command.", valueName: "words"))
+    var words: [String] = []
+
+    func run() throws {
+        if words.first == "--help" || words.first == "-h" { throw CleanExit.helpRequest(self) }
+        let request = try Request(options, words: words, session: options.name ?? "SESSION")
+        do throws(SessionError) {
+            // A profile that cannot be loaded is a mistake of the plan, too.
+            let profile = request.policy.syscalls.profile
+            let source = try FilterCache.source(of: profile, home: request.facts.user.home)
+            _ = try FilterCache.compile(source, name: profile, kernel: request.facts.kernel)
+        } catch { throw Refusal(error) }
+        Output.data(json ? request.plan.json.pretty + "\n" : request.plan.text)
+    }
+}

@@ -1,0 +1,86 @@
+import ArgumentParser
+import BoxPlan
+import BoxPolicy
+import BoxSession
+import BoxTypes
+import Glibc
+
+/// `box run [OPTIONS] AGENT [ARG…]` and `box run [OPTIONS] -- COMMAND [ARG…]`.
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Run an agent, or after -- any command, in a sandbox.",
+        usage: "box run [OPTIONS] AGENT [ARG…]\n       box run [OPTIONS] -- COMMAND [ARG…]")
+
+    @OptionGroup var options: SandboxOptions
+
+    @Flag(name: .shortAndLong, help: "Print no card, no receipt and no warnings.")
+    var quiet = false
+
+    @Flag(help: "Print card and receipt even if standard error is not a terminal.")
+    var card = false
+
+    @Argument(parsing: .captureForPassthrough, help: ArgumentHelp("The agent, or -- and a command.", valueName: "words"))
+    var words: [String] = []
+
+    func run() throws {
+        if words.first == "--help" || words.first == "-h" { throw CleanExit.helpRequest(self) }
+        try Launcher(options: options, words: words, quiet: quiet, card: card).run()
+    }
+}
+
+/// `box shell`: the user's shell in the same sandbox.
+struct ShellCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "shell", abstract: "Open a shell in a sandbox.")
+
+    @OptionGroup var options: SandboxOptions
+
+    @Flag(name: .shortAndLong, help: "Print no card, no receipt and no warnings.")
+    var quiet = false
+
+    func run() throws {
+        let shell = unsafe getenv("SHELL").map { unsafe String(cString: $0) } ?? "/bin/sh"
+        let visible = ["/bin/", "/usr/bin/"].contains { shell.hasPrefix($0) } ? shell : "/bin/sh"
+        try Launcher(options: options, words: ["--", visible], quiet: quiet, card: false).run()
+    }
+}
+
+/// Carries a request out from the first file to the last line.
+struct Launcher {
+    let options: SandboxOptions
+    let words: [String]
+    let quiet: Bool
+    let card: Bool
+
+    /// Never returns normally: the command's status is thrown.
+    func run() throws {
+        // Planned once for the refusals, so that nothing is made for a command that will not run.
+        let draft = try Request(options, words: words, session: options.name ?? "draft")
+        let outcome: Outcome
+        let showsCard = !quiet && (card || isatty(2) == 1)
+        do throws(SessionError) {
+            let directory = try SessionDirectory(
+                name: options.name, stem: draft.stem, state: draft.facts.stateDirectory)
+            let name = directory.name
+            var plan = draft.plan
+            plan.setVariable("BOX_SESSION", to: name)
+            plan.setFilter(
+                try FilterCache.program(
+                    profile: draft.policy.syscalls.profile, kernel: draft.facts.kernel,
+                    home: draft.facts.user.home, state: draft.facts.stateDirectory))
+            let shown = plan
+            outcome = try PreparedSession(plan: plan, directory: directory) {
+                guard showsCard else { return }
+                let lines = Card.lines(shown, session: name, colour: Output.hasColour(2))
+                Output.raw(lines.joined(separator: "\n") + "\n")
+            }.run()
+        } catch { throw Refusal(error) }
+        if let message = outcome.message { Output.error(message) }
+        if showsCard {
+            let lines = outcome.receipt.lines(
+                command: draft.stem, milliseconds: outcome.milliseconds, status: outcome.status)
+            Output.raw(lines.map { "box: \($0)\n" }.joined())
+        }
+        throw CommandStatus(status: outcome.status)
+    }
+}

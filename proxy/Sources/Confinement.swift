@@ -1,0 +1,85 @@
+internal import BoxKernel
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+/// What the proxy gives up for good, in this order, while it still has one thread: it parses hostile bytes
+/// outside the sandbox.
+enum Confinement {
+    /// Why the proxy can't be confined; it does not serve then.
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    /// Confines the process. Everything that is started later, threads above all, is confined as well.
+    static func enter(_ configuration: ProxyConfiguration) throws(Failure) {
+        do throws(KernelError) {
+            // First, because it writes a file in memory.
+            let filter = try SeccompFilter.compile(ProxyFilter.filter)
+            if let identity = configuration.identity { try become(identity) }
+            guard geteuid() != 0 else {
+                throw KernelError(call: "geteuid", code: EPERM, subject: "started as root without an identity")
+            }
+            try limitResources()
+            // After the change of the ids, which clears both.
+            try prctl(option: dumpable, 0, "PR_SET_DUMPABLE")
+            try prctl(option: parentDeathSignal, UInt(SIGKILL), "PR_SET_PDEATHSIG")
+            // The filter and Landlock need it.
+            try prctl(option: noNewPrivileges, 1, "PR_SET_NO_NEW_PRIVS")
+            try restrictFiles(acceptingNone: configuration.acceptsMissingLandlock)
+            // Last, because it forbids some of the above.
+            try SeccompFilter.install(filter, allThreads: true)
+        } catch { throw Failure(description: "box-proxy cannot confine itself: \(error)") }
+    }
+
+    // prctl(2); Swift does not see these.
+    private static let parentDeathSignal: CInt = 1
+    private static let dumpable: CInt = 4
+    private static let noNewPrivileges: CInt = 38
+
+    private static func prctl(option: CInt, _ value: UInt, _ name: String) throws(KernelError) {
+        try check("prctl(\(name))", box_prctl(option, value, 0, 0, 0))
+    }
+
+    /// Root must not parse hostile bytes. The group goes first, since the user could not change it any more.
+    private static func become(_ identity: UInt32) throws(KernelError) {
+        guard identity != 0 else { throw KernelError(call: "setresuid", code: EPERM, subject: "0") }
+        try check("setgroups", box_setgroups0())
+        try check("setresgid", box_setresgid(identity), "\(identity)")
+        try check("setresuid", box_setresuid(identity), "\(identity)")
+    }
+
+    private static func limitResources() throws(KernelError) {
+        let files = min(2048, try Limits.current(.openFiles).hard)
+        try Limits.set(.openFiles, to: ResourceBounds(both: files))
+        // 1 and not 0: a core_pattern that is a pipe ignores 0 (core(5)).
+        try Limits.set(.coreSize, to: ResourceBounds(both: 1))
+        try Limits.set(.fileSize, to: ResourceBounds(both: 0))
+    }
+
+    /// Files that name resolution reads: its configuration, and the libraries of its plug-ins.
+    private static let readable = [
+        "/etc", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/nix/store",
+        "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman", "/mnt/wsl",
+    ]
+
+    private static func restrictFiles(acceptingNone: Bool) throws(KernelError) {
+        let abi = LandlockSupport.probe().number
+        if abi == 0, acceptingNone { return }
+        let handled = LandlockAccess.handled(abi: abi)
+        let ruleset = LandlockRuleset(handling: handled, scopes: LandlockScope.available(abi: abi))
+        var created = try ruleset.create()
+        // resolveUnix: newer resolvers ask systemd-resolved by its socket.
+        let read = LandlockAccess([.readFile, .readDirectory, .resolveUnix]).intersection(handled)
+        for path in readable {
+            do throws(KernelError) {
+                let directory = try Descriptor.open(path, BOX_O_PATH | BOX_O_DIRECTORY)
+                try created.allow(read, below: directory)
+            } catch {
+                // A host has some of these.
+                guard error.code == ENOENT || error.code == ENOTDIR else { throw error }
+            }
+        }
+        _ = try created.restrictSelf()
+    }
+}

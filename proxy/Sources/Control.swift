@@ -1,0 +1,99 @@
+internal import BoxAudit
+internal import BoxKernel
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+/// The proxy's end of the control socket. Losing the supervisor ends the process at once.
+struct Control: ~Copyable {
+    private let channel: Channel
+
+    /// What the supervisor says after the configuration.
+    enum Order {
+        /// Listening sockets, which are the receiver's to close.
+        case serve([CInt])
+    }
+
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+    }
+
+    init(owning number: CInt) { channel = Channel(Descriptor(owning: number)) }
+
+    /// A second descriptor, which the caller owns, for the other thread that sends.
+    borrowing func duplicate() throws(KernelError) -> CInt { try channel.descriptor.duplicate().release() }
+
+    /// The first message.
+    borrowing func configuration() throws(Failure) -> ProxyConfiguration {
+        let (bytes, descriptors) = try receive()
+        for number in descriptors { close(number) }
+        guard ProxyMessage(rawValue: bytes[0]) == .configuration else {
+            throw Failure(description: "the first message is not the configuration")
+        }
+        do throws(WireError) {
+            var reader = WireReader(Array(bytes.dropFirst()))
+            let configuration = try ProxyConfiguration(from: &reader)
+            try reader.finish()
+            return configuration
+        } catch { throw Failure(description: "the configuration is broken: \(error)") }
+    }
+
+    /// The next order; waits for it.
+    borrowing func order() throws(Failure) -> Order {
+        let (bytes, descriptors) = try receive()
+        guard ProxyMessage(rawValue: bytes[0]) == .listener, bytes.count == 1, !descriptors.isEmpty else {
+            for number in descriptors { close(number) }
+            throw Failure(description: "an order that is not one")
+        }
+        return .serve(descriptors)
+    }
+
+    private borrowing func receive() throws(Failure) -> (bytes: [UInt8], descriptors: [CInt]) {
+        do throws(KernelError) {
+            if let message = try channel.receive() { return message }
+        } catch { throw Failure(description: "\(error)") }
+        // The session is over; nothing of it is left to be served.
+        _exit(0)
+    }
+
+    /// Says that the door is open.
+    borrowing func sendReady() { send([ProxyMessage.ready.rawValue]) }
+
+    /// Says why the proxy does not serve.
+    borrowing func sendFailed(_ text: String) {
+        var writer = WireWriter()
+        writer.write(ProxyMessage.failed.rawValue)
+        writer.write(text)
+        send(writer.bytes)
+    }
+
+    /// Sends an event; waits while the supervisor is behind, so that the log has no gaps.
+    borrowing func send(_ event: Event) {
+        var writer = WireWriter()
+        writer.write(ProxyMessage.event.rawValue)
+        event.write(to: &writer)
+        send(writer.bytes)
+    }
+
+    private borrowing func send(_ bytes: [UInt8]) {
+        do throws(KernelError) { try channel.send(bytes) } catch {
+            // What can't be logged must not happen.
+            _exit(1)
+        }
+    }
+}
+
+/// The process before it serves: what it inherits and which signals it takes.
+enum ProcessHygiene {
+    /// Closes everything but the standard streams and the control socket, and leaves the terminal's signals to
+    /// the supervisor: its end of the control socket is what stops the proxy.
+    static func enter(keeping control: CInt) throws(KernelError) {
+        if control > 3 { try check("close_range", box_close_range(3, UInt32(control - 1), 0)) }
+        try check("close_range", box_close_range(UInt32(control + 1), .max, 0))
+        for number in [SIGPIPE, SIGINT, SIGQUIT, SIGHUP, SIGTSTP] {
+            var ignore = sigaction()
+            unsafe ignore.__sigaction_handler.sa_handler = SIG_IGN
+            try unsafe check("sigaction", sigaction(number, &ignore, nil))
+        }
+    }
+}

@@ -1,0 +1,4 @@
+import BoxProxy
+import Glibc
+
+exit(Proxy.run(CommandLine.arguments))
