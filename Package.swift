@@ -73,7 +73,8 @@ let package = Package(
             name: "box-proxy", dependencies: ["BoxProxy"], path: "proxy/box-proxy", swiftSettings: house),
         // Tests: one folder per target; BoxTests is black box and runs the built binaries.
         .testTarget(name: "BoxTypesTests", dependencies: ["BoxTypes"], swiftSettings: house),
-        .testTarget(name: "BoxPolicyTests", dependencies: ["BoxPolicy", "BoxTypes", "Profiles"], swiftSettings: house),
+        .testTarget(
+            name: "BoxPolicyTests", dependencies: ["BoxPolicy", "BoxTypes", "Profiles"], swiftSettings: house),
         .testTarget(
             name: "BoxPlanTests", dependencies: ["BoxPlan", "BoxPolicy", "BoxTypes", "Profiles"],
             swiftSettings: house),

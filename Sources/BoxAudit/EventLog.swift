@@ -18,7 +18,8 @@ package struct EventLog: ~Copyable {
     /// Appends an event with the present time.
     package borrowing func append(_ event: Event) throws(LogError) {
         var fields: [(String, JSONOutput)] = [
-            ("time", .text(Timestamp.now())), ("session", .text(session)), ("event", .text(event.kind.rawValue)),
+            ("time", .text(Timestamp.now())), ("session", .text(session)),
+            ("event", .text(event.kind.rawValue)),
         ]
         for field in event.fields {
             let value: JSONOutput =

@@ -74,7 +74,9 @@ struct Stage: ~Copyable {
             try ProcessAttributes.setDumpable(false)
             try Stage.replaceStandardStreams()
         }
-        guard getpid() == 1 else { throw Failure(step: "isolate", object: "process \(getpid())", code: EPERM) }
+        guard getpid() == 1 else {
+            throw Failure(step: "isolate", object: "process \(getpid())", code: EPERM)
+        }
         try step("isolate") { () throws(KernelError) in
             // Namespaces and credentials are properties of a thread: there must be only this one.
             guard try Processes.threadCount() == 1 else { throw KernelError(call: "threads", code: EBUSY) }
@@ -91,7 +93,9 @@ struct Stage: ~Copyable {
         var performer = Performer(prepared: mounts.map { _ in inherited.removeFirst() })
         for item in plan.steps {
             try step(item.name) { () throws(KernelError) in try performer.perform(item) }
-            if case .becomeUser = item { try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() } }
+            if case .becomeUser = item {
+                try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
+            }
             if item == .enterRoot { try openTerminal(launch.streams) }
         }
         try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
@@ -193,6 +197,15 @@ struct Stage: ~Copyable {
         return pid
     }
 
+    /// Everything but the three standard streams closes at exec; without that the command does not start.
+    private borrowing func closeOnExecute(_ descriptor: CInt) {
+        let onlyMark: UInt32 = 4  // CLOSE_RANGE_CLOEXEC
+        guard box_close_range(3, UInt32.max, onlyMark) < 0 else { return }
+        var byte = UInt8(truncatingIfNeeded: errno)
+        unsafe write(descriptor, &byte, 1)
+        _exit(127)
+    }
+
     /// In the child: a process group of its own in the foreground, its streams, and the program.
     private borrowing func become(reporting descriptor: CInt) -> Never {
         setpgid(0, 0)
@@ -203,6 +216,12 @@ struct Stage: ~Copyable {
         }
         for (target, source) in streams.enumerated() { _ = box_dup3(source, CInt(target), 0) }
         Processes.resetSignals()
+        // What process 1 holds is not the command's: the plan, the socket to the supervisor, mounts.
+        #if DEBUG
+            if !Mutation.drops("descriptors") { closeOnExecute(descriptor) }
+        #else
+            closeOnExecute(descriptor)
+        #endif
         // The program may be traced like any other; only the first process may not.
         let path = environment.first { $0.name == "PATH" }?.value.split(separator: ":").map(String.init) ?? []
         let code = execute(command, environment: environment.map { "\($0.name)=\($0.value)" }, path: path)

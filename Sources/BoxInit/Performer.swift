@@ -41,7 +41,9 @@ struct Performer: ~Copyable {
         case .noNewPrivileges: try ProcessAttributes.setNoNewPrivileges()
         case .landlock(let handled, let scopes, let rules): try restrict(handled, scopes, rules)
         case .seccomp(_, let program):
-            guard !program.isEmpty else { throw KernelError(call: "seccomp", code: EINVAL, subject: "no filter") }
+            guard !program.isEmpty else {
+                throw KernelError(call: "seccomp", code: EINVAL, subject: "no filter")
+            }
             try SeccompFilter.install(program)
         }
     }
@@ -63,7 +65,8 @@ struct Performer: ~Copyable {
         case .file(let path, let content): try root.makeFile(path, content: content)
         case .temporary(let path, let bounds): try Performer.mount(bounds, at: path, in: root)
         case .bind(let bind): try mount(bind, in: root)
-        case .readOnly(let path): try Performer.cover(path, in: root, adding: [.readOnly, .noSUID, .noDevices])
+        case .readOnly(let path):
+            try Performer.cover(path, in: root, adding: [.readOnly, .noSUID, .noDevices])
         case .pin(let path): try Performer.cover(path, in: root, adding: [.noSUID, .noDevices])
         case .mask(let path): try mask(path, in: root)
         case .device(let name, let major, let minor): try Performer.device(name, major, minor, in: root)
@@ -73,7 +76,8 @@ struct Performer: ~Copyable {
                 at: AbsolutePath(literal: "/dev/pts"), in: root)
         case .messageQueues:
             try Performer.mount(
-                "mqueue", [], [.noSUID, .noDevices, .noExec], at: AbsolutePath(literal: "/dev/mqueue"), in: root)
+                "mqueue", [], [.noSUID, .noDevices, .noExec], at: AbsolutePath(literal: "/dev/mqueue"),
+                in: root)
         case .processes:
             try Performer.mount(
                 "proc", [("hidepid", "2")], [.noSUID, .noDevices, .noExec],
@@ -118,7 +122,9 @@ struct Performer: ~Copyable {
         switch bind.source {
         case .path(let path): mount = try Mounts.clone(path.string, recursive: true)
         case .prepared(let path, _, _):
-            guard !prepared.isEmpty else { throw KernelError(call: "prepared mount", code: EBADF, subject: path.string) }
+            guard !prepared.isEmpty else {
+                throw KernelError(call: "prepared mount", code: EBADF, subject: path.string)
+            }
             mount = Descriptor(owning: prepared.removeFirst())
         }
         if let identity = bind.identity {

@@ -31,11 +31,8 @@ package struct ControlGroup: ~Copyable {
     package static func create(
         name: String, at place: ControlGroupPlace, limits: ControlGroupLimits
     ) throws(KernelError) -> ControlGroup {
+        let path = try self.path(of: name, at: place)
         for step in place.preparations { try step.perform() }
-        let path: AbsolutePath
-        do throws(AbsolutePath.Refusal) { path = try place.parent.appending(place.prefix + name) } catch {
-            throw KernelError(call: "mkdir", code: EINVAL, subject: name)
-        }
         try unsafe check("mkdir", mkdir(path.string, 0o755), path.string)
         do throws(KernelError) {
             let directory = try Descriptor.open(path.string, O_RDONLY | O_DIRECTORY)
@@ -78,7 +75,19 @@ package struct ControlGroup: ~Copyable {
             }
             var wait = pollfd(fd: events.number, events: Int16(POLLPRI), revents: 0)
             let ready = unsafe poll(&wait, 1, CInt(clamping: left))
-            if ready < 0 && errno != EINTR { throw KernelError(call: "poll", code: errno, subject: path.string) }
+            if ready < 0 && errno != EINTR {
+                throw KernelError(call: "poll", code: errno, subject: path.string)
+            }
+        }
+    }
+
+    /// The group's directory; a name that is not one component is refused.
+    private static func path(of name: String, at place: ControlGroupPlace) throws(KernelError) -> AbsolutePath
+    {
+        let refusal = KernelError(call: "mkdir", code: EINVAL, subject: name.escapedForTerminal)
+        guard !["", ".", ".."].contains(name), !name.utf8.contains(UInt8(ascii: "/")) else { throw refusal }
+        do throws(AbsolutePath.Refusal) { return try place.parent.appending(place.prefix + name) } catch {
+            throw refusal
         }
     }
 

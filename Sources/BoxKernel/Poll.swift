@@ -44,8 +44,8 @@ package struct Ready: Hashable, Sendable {
 
 /// Waits until something happens to one of the entries, or for `timeout` milliseconds (nil: forever).
 ///
-/// The result is in the entries' order. It is empty when the time is over, and also when a signal handler ran:
-/// the caller goes round its loop and computes its time again.
+/// The result is in the entries' order. It is empty when the time is over, and also when a signal handler
+/// ran: the caller goes round its loop and computes its time again.
 package func poll(_ entries: [PollEntry], timeout: Int? = nil) throws(KernelError) -> [Ready] {
     var list = entries.map { pollfd(fd: $0.descriptor, events: $0.events.rawValue, revents: 0) }
     let limit = timeout.map { CInt(clamping: max($0, 0)) } ?? -1

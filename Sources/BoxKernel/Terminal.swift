@@ -82,7 +82,8 @@ package struct TerminalState {
         attributes = now
     }
 
-    /// The same terminal with every byte passed as it is, both ways: no echo, no lines, no signals, no changes.
+    /// The same terminal with every byte passed as it is, both ways: no echo, no lines, no signals, no
+    /// changes.
     package var raw: TerminalState {
         var other = self
         unsafe cfmakeraw(&other.attributes)
@@ -121,7 +122,8 @@ package struct PseudoTerminal: ~Copyable {
     /// The program's end.
     package var slave: Descriptor
 
-    /// Makes one in the devpts instance that `multiplexer` belongs to. Neither end becomes a controlling terminal.
+    /// Makes one in the devpts instance that `multiplexer` belongs to. Neither end becomes a controlling
+    /// terminal.
     package init(multiplexer: String = "/dev/ptmx") throws(KernelError) {
         let master = try Descriptor.open(multiplexer, O_RDWR | O_NOCTTY)
         try check("ioctl(TIOCSPTLCK)", box_pty_unlock(master.number), multiplexer)

@@ -11,7 +11,8 @@ package enum Diagnosis {
             case .enforced(let how): return Plan.ProtectionState(protection, .enforced, detail: how)
             case .missing(let why, let fix):
                 let accepted = policy.protections.acceptMissing.contains(protection)
-                return Plan.ProtectionState(protection, accepted ? .accepted : .missing, detail: why, fix: fix)
+                return Plan.ProtectionState(
+                    protection, accepted ? .accepted : .missing, detail: why, fix: fix)
             }
         }
     }
@@ -31,12 +32,14 @@ package enum Diagnosis {
         case .idMappedMounts: return idMappedMounts(facts)
         case .procMasks:
             return policy.syscalls.profile == Planner.nestedProfile
-                ? .missing("masks on /proc would make the kernel refuse the /proc of a sandbox inside", fix: "")
+                ? .missing(
+                    "masks on /proc would make the kernel refuse the /proc of a sandbox inside", fix: "")
                 : .enforced("only own processes, \(Planner.maskedInProc.count) names masked")
         case .seccomp:
             return facts.hasSeccomp
                 ? .enforced("profile \(policy.syscalls.profile)")
-                : .missing("this kernel has no seccomp filters", fix: "Use a kernel with CONFIG_SECCOMP_FILTER.")
+                : .missing(
+                    "this kernel has no seccomp filters", fix: "Use a kernel with CONFIG_SECCOMP_FILTER.")
         case .landlock, .landlockRefer, .landlockTruncate, .landlockIoctl, .landlockScope:
             return landlock(protection, policy: policy, facts: facts)
         case .nestedNamespaces:
@@ -90,7 +93,9 @@ package enum Diagnosis {
         case .refused(let code):
             return .missing(
                 "the Landlock calls are refused (errno \(code))",
-                fix: "A container's system call filter forbids them: start it with one that allows landlock_*.")
+                fix:
+                    "A container's system call filter forbids them: start it with one that allows landlock_*."
+            )
         }
     }
 

@@ -79,7 +79,8 @@ package struct HostFacts: Equatable, Sendable {
     /// RAM in bytes.
     package var memory = 0
     package var controlGroups = ControlGroupSupport(
-        place: nil, missing: [.memory: "no control groups", .cpu: "no control groups", .pids: "no control groups"])
+        place: nil,
+        missing: [.memory: "no control groups", .cpu: "no control groups", .pids: "no control groups"])
     /// The hard limits in force, for the limits that box sets; absent is unlimited.
     package var hardLimits: [ResourceLimit: UInt64] = [:]
     /// Why user namespaces cannot be made, if they cannot; with what to do.

@@ -51,7 +51,8 @@ package struct Launch: Equatable, Sendable {
         switch try reader.byte() {
         case 0: streams = .pipes
         case 1:
-            guard let rows = UInt16(exactly: try reader.int()), let columns = UInt16(exactly: try reader.int())
+            guard let rows = UInt16(exactly: try reader.int()),
+                let columns = UInt16(exactly: try reader.int())
             else { throw reader.malformed("window size") }
             streams = .terminal(rows: rows, columns: columns, separateError: try reader.bool())
         default: throw reader.malformed("streams")

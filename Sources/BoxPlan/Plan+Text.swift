@@ -45,7 +45,8 @@ extension Plan {
         lines.append("namespaces  " + Plan.namespaces.joined(separator: " "))
         if let proxy {
             let allow = proxy.allow.map(\.description).joined(separator: " ")
-            lines.append("network     proxy on port \(proxy.port), allowed: \(allow.isEmpty ? "nothing" : allow)")
+            lines.append(
+                "network     proxy on port \(proxy.port), allowed: \(allow.isEmpty ? "nothing" : allow)")
             if !proxy.deny.isEmpty {
                 lines.append("            denied: " + proxy.deny.map(\.description).joined(separator: " "))
             }

@@ -52,7 +52,9 @@ package struct Plan: Equatable, Sendable {
         package var outsideUID: UInt32
         package var outsideGID: UInt32
         package var name: String
-        package init(insideUID: UInt32, insideGID: UInt32, outsideUID: UInt32, outsideGID: UInt32, name: String) {
+        package init(
+            insideUID: UInt32, insideGID: UInt32, outsideUID: UInt32, outsideGID: UInt32, name: String
+        ) {
             self.insideUID = insideUID
             self.insideGID = insideGID
             self.outsideUID = outsideUID
@@ -101,7 +103,8 @@ package struct Plan: Equatable, Sendable {
 
     /// Sorts the steps by rank, and the tree by path with parents first; the order of equals is kept.
     package init(
-        command: [String], environment: [EnvironmentEntry], workingDirectory: AbsolutePath, identity: Identity,
+        command: [String], environment: [EnvironmentEntry], workingDirectory: AbsolutePath,
+        identity: Identity,
         steps: [Step]
     ) {
         self.command = command
@@ -120,7 +123,11 @@ package struct Plan: Equatable, Sendable {
     /// Puts the compiled system call filter into its step.
     package mutating func setFilter(_ program: [UInt8]) {
         steps = steps.map { step in
-            if case .seccomp(let profile, _) = step { .seccomp(profile: profile, program: program) } else { step }
+            if case .seccomp(let profile, _) = step {
+                .seccomp(profile: profile, program: program)
+            } else {
+                step
+            }
         }
     }
 
@@ -131,6 +138,9 @@ package struct Plan: Equatable, Sendable {
 
     /// Adds steps and sorts again.
     package mutating func add(_ more: [Step]) { steps = Plan.ordered(steps + more) }
+
+    /// Puts another step in the place of each.
+    package mutating func map(_ change: (Step) -> Step) { steps = Plan.ordered(steps.map(change)) }
 
     /// Leaves out the steps that a predicate names.
     package mutating func remove(where drop: (Step) -> Bool) { steps.removeAll(where: drop) }

@@ -5,7 +5,9 @@ package import BoxTypes
 extension Planner {
     /// The file system, in any order; the plan sorts it.
     func makeFiles(identity: Plan.Identity, grants: [Grant]) -> [Step] {
-        var steps: [Step] = [.makeMountsPrivate, .mountRoot(bytes: 4 << 20, inodes: 4096), .enterRoot, .sealRoot]
+        var steps: [Step] = [
+            .makeMountsPrivate, .mountRoot(bytes: 4 << 20, inodes: 4096), .enterRoot, .sealRoot,
+        ]
         steps += makeSystem()
         steps += makeEtc(identity: identity)
         steps += makeDevices()
@@ -79,7 +81,8 @@ extension Planner {
 
     private func makeDevices() -> [Step] {
         let devices: [(String, UInt32, UInt32)] = [
-            ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0),
+            ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
+            ("tty", 5, 0),
         ]
         let links = [
             ("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"),
@@ -212,7 +215,9 @@ extension Planner {
             wanted += ControlFiles.absentInGitDirectory.map { (name + "/" + $0.name, $0.placeholder) }
         }
         return wanted.sorted { $0.0 < $1.0 }.compactMap { name, content in
-            guard project.controls[name] == nil, let path = try? project.path.appending(name) else { return nil }
+            guard project.controls[name] == nil, let path = try? project.path.appending(name) else {
+                return nil
+            }
             return Plan.Placeholder(path: path, content: content)
         }
     }

@@ -80,7 +80,8 @@ extension Planner {
             return "\(system) is made anew inside"
         }
         if facts.user.home.isSame(orBelow: path) {
-            return "it holds your whole home directory with its keys. Name the directory below it that is needed"
+            return
+                "it holds your whole home directory with its keys. Name the directory below it that is needed"
         }
         for name in Planner.secretNames {
             guard let secret = try? facts.user.home.appending(name) else { continue }

@@ -86,7 +86,9 @@ package struct Planner {
     private func checkProject() throws(PlanError) {
         let path = facts.project.path
         if policy.workspace.mode == .none { return }
-        guard path != .root else { throw .project(path, "it is the whole system. Start box in a project's directory") }
+        guard path != .root else {
+            throw .project(path, "it is the whole system. Start box in a project's directory")
+        }
         guard path != facts.user.home else {
             throw .project(path, "it is your home directory. Start box in a project's directory below it")
         }

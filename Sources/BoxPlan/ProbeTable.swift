@@ -62,10 +62,13 @@ package struct ProbeRow: Equatable, Sendable {
 /// Every probe, in the order in which it is shown. Shared by the prover inside, the control outside and the report.
 package enum ProbeTable {
     /// All rows.
-    package static let rows: [ProbeRow] = namespaces + files + kernelFiles + calls + terminal + sockets + rights + reach
+    package static let rows: [ProbeRow] =
+        namespaces + files + kernelFiles + calls + terminal + sockets + rights + reach
 
     private static let namespaces: [ProbeRow] = [
-        ProbeRow(.rootMap, "NS-01", "be an id of the host's root", ["one id, not root"], .outside, .differs, .identity),
+        ProbeRow(
+            .rootMap, "NS-01", "be an id of the host's root", ["one id, not root"], .outside, .differs,
+            .identity),
         ProbeRow(
             .namespaces, "NS-02", "share a namespace with the host", ["all 7 differ"], .outside, .differs,
             .namespaces),
@@ -76,48 +79,65 @@ package enum ProbeTable {
             .cloneFlags, "NS-06", "clone with each namespace flag", ["EPERM"], .bare, .succeeds,
             .nestedNamespaces),
         ProbeRow(
-            .cloneFlagsHigh, "NS-06", "the same with garbage in the upper 32 bits", ["EPERM"], .bare, .succeeds,
+            .cloneFlagsHigh, "NS-06", "the same with garbage in the upper 32 bits", ["EPERM"], .bare,
+            .succeeds,
             .nestedNamespaces),
-        ProbeRow(.clone3, "NS-07", "clone3, whose flags no filter sees", ["ENOSYS"], .outside, .differs, .nestedNamespaces),
+        ProbeRow(
+            .clone3, "NS-07", "clone3, whose flags no filter sees", ["ENOSYS"], .outside, .differs,
+            .nestedNamespaces),
         ProbeRow(.mount, "NS-08", "mount a tmpfs", ["EPERM"], .bare, .succeeds, .nestedNamespaces),
         ProbeRow(.unmount, "NS-08", "umount2 of /tmp", ["EPERM"], .bare, .succeeds, .nestedNamespaces),
         ProbeRow(.pivotRoot, "NS-08", "pivot_root", ["EPERM"], .bare, .differs, .nestedNamespaces),
         ProbeRow(.chroot, "NS-08", "chroot", ["EPERM"], .bare, .succeeds, .nestedNamespaces),
-        ProbeRow(.newMount, "NS-08", "fsopen of a tmpfs", ["ENOSYS", "EPERM"], .bare, .succeeds, .nestedNamespaces),
+        ProbeRow(
+            .newMount, "NS-08", "fsopen of a tmpfs", ["ENOSYS", "EPERM"], .bare, .succeeds, .nestedNamespaces),
         ProbeRow(.remount, "NS-10", "remount /usr writable", ["EPERM"], .bare, .succeeds, .nestedNamespaces),
         ProbeRow(.hostname, "NS-12", "sethostname", ["EPERM"], .bare, .succeeds, .seccomp),
         ProbeRow(
-            .firstEnvironment, "NS-13", "open /proc/1/environ", ["EACCES", "EPERM", "ENOENT"], .outside, .succeeds,
+            .firstEnvironment, "NS-13", "open /proc/1/environ", ["EACCES", "EPERM", "ENOENT"], .outside,
+            .succeeds,
             .identity),
         ProbeRow(
             .firstMemory, "NS-13", "open /proc/1/mem", ["EACCES", "EPERM", "ENOENT"], .outside, .succeeds,
             .identity),
-        ProbeRow(.firstTrace, "NS-13", "ptrace process 1", ["EPERM", "EACCES", "ESRCH"], .outside, .succeeds, .identity),
-        ProbeRow(.readMemory, "NS-14", "process_vm_readv of process 1", ["EPERM", "ENOSYS"], .outside, .succeeds, .seccomp),
+        ProbeRow(
+            .firstTrace, "NS-13", "ptrace process 1", ["EPERM", "EACCES", "ESRCH"], .outside, .succeeds,
+            .identity),
+        ProbeRow(
+            .readMemory, "NS-14", "process_vm_readv of process 1", ["EPERM", "ENOSYS"], .outside, .succeeds,
+            .seccomp),
         ProbeRow(
             .takeDescriptor, "NS-14", "pidfd_getfd from process 1", ["EPERM", "ENOSYS"], .outside, .succeeds,
             .seccomp),
-        ProbeRow(.descriptors, "FD-01", "find a leaked descriptor", ["0 1 2"], .outside, .differs, .namespaces),
+        ProbeRow(
+            .descriptors, "FD-01", "find a leaked descriptor", ["0 1 2"], .outside, .differs, .namespaces),
     ]
 
     private static let files: [ProbeRow] = [
         ProbeRow(
-            .systemWrite, "FS-01", "make a file in /, /etc, /usr, /var/lib, /opt", ["EROFS"], .outside, .differs,
+            .systemWrite, "FS-01", "make a file in /, /etc, /usr, /var/lib, /opt", ["EROFS"], .outside,
+            .differs,
             .namespaces),
-        ProbeRow(.home, "FS-03", "list the home directory", ["empty", "ENOENT"], .outside, .differs, .namespaces),
+        ProbeRow(
+            .home, "FS-03", "list the home directory", ["empty", "ENOENT"], .outside, .differs, .namespaces),
         ProbeRow(
             .mountFlags, "FS-12", "find a mount with set-user-id programs or devices, or a writable system",
             ["none"], .outside, .differs, .namespaces),
         ProbeRow(
             .handles, "FS-19", "open_by_handle_at", ["EPERM"], .outside, .differs, .seccomp),
-        ProbeRow(.hostTemporary, "FS-21", "read a file of the host's /tmp", ["ENOENT"], .outside, .succeeds, .namespaces),
+        ProbeRow(
+            .hostTemporary, "FS-21", "read a file of the host's /tmp", ["ENOENT"], .outside, .succeeds,
+            .namespaces),
     ]
 
     private static let kernelFiles: [ProbeRow] = [
         ProbeRow(
-            .globalSettings, "PR-01", "open the host's settings in /proc for writing", ["none opens"], .outside,
+            .globalSettings, "PR-01", "open the host's settings in /proc for writing", ["none opens"],
+            .outside,
             .differs, .procMasks),
-        ProbeRow(.anySetting, "PR-02", "find any writable setting in /proc/sys", ["none"], .bare, .differs, .procMasks),
+        ProbeRow(
+            .anySetting, "PR-02", "find any writable setting in /proc/sys", ["none"], .bare, .differs,
+            .procMasks),
         ProbeRow(
             .maskedFiles, "PR-03", "read what /proc tells about the host", ["nothing"], .outside, .differs,
             .procMasks),
@@ -131,11 +151,16 @@ package enum ProbeTable {
         ProbeRow(.performance, "SC-14", "perf_event_open", ["EPERM"], .outside, .differs, .seccomp),
         ProbeRow(.userfault, "SC-14", "userfaultfd", ["EPERM"], .outside, .succeeds, .seccomp),
         ProbeRow(.ioUring, "SC-05", "io_uring_setup", ["ENOSYS", "EPERM"], .outside, .differs, .seccomp),
-        ProbeRow(.keyring, "SC-01", "find the session's key ring", ["ENOSYS", "EPERM"], .outside, .succeeds, .seccomp),
+        ProbeRow(
+            .keyring, "SC-01", "find the session's key ring", ["ENOSYS", "EPERM"], .outside, .succeeds,
+            .seccomp),
         ProbeRow(.newCalls, "SC-02", "calls newer than box", ["ENOSYS"], .outside, .differs, .seccomp),
-        ProbeRow(.i386, "SC-03", "the 32-bit entry (int 0x80)", ["SIGSYS", "absent"], .outside, .succeeds, .seccomp),
+        ProbeRow(
+            .i386, "SC-03", "the 32-bit entry (int 0x80)", ["SIGSYS", "absent"], .outside, .succeeds, .seccomp
+        ),
         ProbeRow(.x32, "SC-03", "an x32 call", ["SIGSYS", "absent"], .outside, .differs, .seccomp),
-        ProbeRow(.personality, "SC-16", "personality(READ_IMPLIES_EXEC)", ["EPERM"], .outside, .succeeds, .seccomp),
+        ProbeRow(
+            .personality, "SC-16", "personality(READ_IMPLIES_EXEC)", ["EPERM"], .outside, .succeeds, .seccomp),
         ProbeRow(
             .filtered, "SC-17", "be without filter, or able to gain privileges", ["Seccomp 2, NoNewPrivs 1"],
             .outside, .differs, .seccomp),
@@ -146,11 +171,14 @@ package enum ProbeTable {
     ]
 
     private static let terminal: [ProbeRow] = [
-        ProbeRow(.typeAhead, "SC-06", "type into the terminal (TIOCSTI)", ["EPERM"], .outside, .differs, .seccomp),
         ProbeRow(
-            .typeAheadHigh, "SC-06", "the same with garbage in the upper 32 bits", ["EPERM"], .outside, .differs,
+            .typeAhead, "SC-06", "type into the terminal (TIOCSTI)", ["EPERM"], .outside, .differs, .seccomp),
+        ProbeRow(
+            .typeAheadHigh, "SC-06", "the same with garbage in the upper 32 bits", ["EPERM"], .outside,
+            .differs,
             .seccomp),
-        ProbeRow(.console, "SC-08", "type into a console (TIOCLINUX)", ["EPERM"], .outside, .differs, .seccomp),
+        ProbeRow(
+            .console, "SC-08", "type into a console (TIOCLINUX)", ["EPERM"], .outside, .differs, .seccomp),
         ProbeRow(
             .lineDiscipline, "SC-09", "load a line discipline (TIOCSETD)", ["EPERM"], .outside, .succeeds,
             .seccomp),
@@ -158,11 +186,13 @@ package enum ProbeTable {
 
     private static let sockets: [ProbeRow] = [
         ProbeRow(
-            .families, "SC-10", "sockets of all families", ["UNIX INET INET6 NETLINK", "UNIX INET NETLINK"], .bare,
+            .families, "SC-10", "sockets of all families", ["UNIX INET INET6 NETLINK", "UNIX INET NETLINK"],
+            .bare,
             .differs, .seccomp),
         ProbeRow(.rawSocket, "SC-12", "a raw socket", ["EPERM", "EAFNOSUPPORT"], .bare, .succeeds, .seccomp),
         ProbeRow(
-            .kernelEvents, "SC-12", "listen to the kernel's device events", ["EPERM", "EAFNOSUPPORT"], .outside,
+            .kernelEvents, "SC-12", "listen to the kernel's device events", ["EPERM", "EAFNOSUPPORT"],
+            .outside,
             .succeeds, .seccomp),
     ]
 
@@ -171,9 +201,11 @@ package enum ProbeTable {
         ProbeRow(.regain, "CP-02", "capset of CAP_SYS_ADMIN", ["EPERM"], .bare, .succeeds, .identity),
         ProbeRow(.groups, "CP-03", "setgroups", ["deny, EPERM"], .outside, .differs, .identity),
         ProbeRow(
-            .landlockTruncate, "LL-03", "truncate a file that may only be written", ["EACCES"], .outside, .succeeds,
+            .landlockTruncate, "LL-03", "truncate a file that may only be written", ["EACCES"], .outside,
+            .succeeds,
             .landlockTruncate),
-        ProbeRow(.landlockIoctl, "LL-05", "ioctl on /dev/urandom", ["EACCES"], .outside, .succeeds, .landlockIoctl),
+        ProbeRow(
+            .landlockIoctl, "LL-05", "ioctl on /dev/urandom", ["EACCES"], .outside, .succeeds, .landlockIoctl),
     ]
 
     private static let reach: [ProbeRow] = [
@@ -181,15 +213,18 @@ package enum ProbeTable {
             .abstractSocket, "IP-04", "connect to an abstract socket of the host", ["ECONNREFUSED", "EPERM"],
             .outside, .succeeds, .namespaces),
         ProbeRow(
-            .serviceSockets, "IP-05", "connect to services of the host by path", ["ENOENT"], .outside, .succeeds,
+            .serviceSockets, "IP-05", "connect to services of the host by path", ["ENOENT"], .outside,
+            .succeeds,
             .namespaces),
         ProbeRow(.interfaces, "NT-01", "find a network interface", ["lo"], .outside, .differs, .network),
         ProbeRow(
-            .directConnection, "NT-02", "connect past the proxy", ["ENETUNREACH"], .outside, .differs, .network),
+            .directConnection, "NT-02", "connect past the proxy", ["ENETUNREACH"], .outside, .differs,
+            .network),
         ProbeRow(
             .hostLoopback, "NT-04", "connect to the host's 127.0.0.1", ["ECONNREFUSED"], .outside, .succeeds,
             .network),
-        ProbeRow(.scratchLimit, "RC-04", "put 65 MiB into /dev/shm", ["ENOSPC"], .bare, .succeeds, .namespaces),
+        ProbeRow(
+            .scratchLimit, "RC-04", "put 65 MiB into /dev/shm", ["ENOSPC"], .bare, .succeeds, .namespaces),
         ProbeRow(
             .environment, "EN-01", "find a variable of the user's environment", ["none"], .outside, .differs,
             .namespaces),
@@ -261,7 +296,9 @@ package struct ProbeAnswer: Equatable, Sendable {
         var answers: [Probe: ProbeAnswer] = [:]
         for line in bytes.split(whereSeparator: { $0 == 0x0A || $0 == 0x0D }) {
             // A terminal's or a program's other output is no JSON.
-            guard let value = try? JSONValue(parsing: Array(line)), let answer = ProbeAnswer(value) else { continue }
+            guard let value = try? JSONValue(parsing: Array(line)), let answer = ProbeAnswer(value) else {
+                continue
+            }
             answers[answer.probe] = answer
         }
         return answers

@@ -37,7 +37,8 @@ extension Step {
     /// The step's fields.
     package var fields: [(String, JSONOutput)] {
         switch self {
-        case .makeMountsPrivate, .pseudoterminals, .messageQueues, .processes, .enterRoot, .loopback, .sealRoot,
+        case .makeMountsPrivate, .pseudoterminals, .messageQueues, .processes, .enterRoot, .loopback,
+            .sealRoot,
             .dropCapabilities, .noNewPrivileges:
             []
         case .becomeUser(let uid, let gid): [("uid", .number(Int(uid))), ("gid", .number(Int(gid)))]

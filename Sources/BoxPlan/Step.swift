@@ -114,7 +114,9 @@ package enum Step: Equatable, Sendable {
         case .makeMountsPrivate: 1
         case .mountRoot: 2
         // The tree, parents before children; the plan sorts these by path.
-        case .directory, .link, .file, .temporary, .bind, .device, .pseudoterminals, .messageQueues, .processes: 3
+        case .directory, .link, .file, .temporary, .bind, .device, .pseudoterminals, .messageQueues,
+            .processes:
+            3
         // On top of what was mounted.
         case .readOnly, .pin, .mask: 5
         // Needs the fresh /proc, which becomes read-only with the masks of rank 4 unless written through before:

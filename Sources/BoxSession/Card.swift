@@ -16,7 +16,9 @@ package enum Card {
         lines.append(row("as", "\(plan.identity.name) (uid \(plan.identity.insideUID)), no capabilities"))
         lines.append(row("reads", list(summary.readable)))
         lines.append(
-            row("writes", list(summary.writable) + (summary.writable.isEmpty ? "" : ", ") + "a private home and /tmp"))
+            row(
+                "writes",
+                list(summary.writable) + (summary.writable.isEmpty ? "" : ", ") + "a private home and /tmp"))
         lines.append(row("reaches", reach(plan)))
         lines.append(row("limits", summary.limits.joined(separator: ", ")))
         if !summary.leftOut.isEmpty {

@@ -7,18 +7,17 @@ internal import Glibc
 /// users or its network.
 enum EtcFiles {
     private static let wanted: Set<String> = [
-        "alternatives", "bash.bashrc", "bash_completion", "ca-certificates", "ca-certificates.conf",
-        "crypto-policies", "debian_version", "emacs", "fedora-release", "fonts", "gai.conf", "gnutls", "gprofng.rc",
-        "groff", "host.conf", "inputrc", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "locale.alias",
-        "locale.conf", "lsb-release", "magic", "magic.mime", "manpath.config", "maven", "mime.types",
-        "nanorc", "networks", "openal", "opt", "os-release", "papersize", "perl", "php", "pki",
-        "profile", "profile.d", "protocols", "python3", "rpc", "ruby", "services", "shells", "ssl", "terminfo",
-        "timezone", "tmux.conf", "vim", "wgetrc", "X11", "xattr.conf", "zsh",
+        "alternatives", "bash.bashrc", "crypto-policies", "fonts", "inputrc", "ld.so.cache", "ld.so.conf",
+        "ld.so.conf.d", "locale.alias", "locale.conf", "localtime", "magic", "maven", "mime.types",
+        "os-release",
+        "perl", "php", "pki", "profile", "profile.d", "protocols", "python3", "ruby", "services", "ssl",
+        "terminfo",
+        "tmux.conf", "vim", "zsh",
     ]
-    private static let wantedPrefixes = ["java-", "python3.", "perl-", "gdb"]
+    private static let wantedPrefixes = ["java-", "python3.", "perl-"]
     /// Below a wanted directory, what must stay out although it is usually readable for root alone.
     private static let directories: [String: [String]] = [
-        "ssl": ["certs", "openssl.cnf"], "pki": ["ca-trust", "java", "tls"], "X11": ["rgb.txt"],
+        "ssl": ["certs", "openssl.cnf"], "pki": ["ca-trust", "java", "tls"],
     ]
 
     /// What exists of these, with links resolved unless they lead into `/usr`.

@@ -43,12 +43,15 @@ package enum FilterCache {
         let step = "load the system call profile \(name.escapedForTerminal)"
         guard name.contains("/") else {
             let known = Shipped.syscallProfileNames.joined(separator: ", ")
-            throw SessionError(step: step, reason: "there is none of that name. Known: \(known), or a path to a file")
+            throw SessionError(
+                step: step, reason: "there is none of that name. Known: \(known), or a path to a file")
         }
         let path = name.hasPrefix("~/") ? home.string + name.dropFirst(1) : name
         do throws(KernelError) {
             let file = try Descriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)
-            if try FileStatus.of(file.number).kind == .file { return try file.readAll(limit: SyscallProfile.longest) }
+            if try FileStatus.of(file.number).kind == .file {
+                return try file.readAll(limit: SyscallProfile.longest)
+            }
         } catch { throw SessionError(step: step, error) }
         throw SessionError(step: step, reason: "it is not a regular file")
     }
@@ -57,7 +60,9 @@ package enum FilterCache {
         var hash = SHA256()
         hash.update(data: source)
         // Another build of box may compile the same profile differently.
-        let build = (try? FileStatus.of("/proc/self/exe", following: true)).map { "\($0.size) \($0.modified)" }
+        let build = (try? FileStatus.of("/proc/self/exe", following: true)).map {
+            "\($0.size) \($0.modified)"
+        }
         hash.update(data: Array("\(kernel.major).\(kernel.minor) \(build ?? "")".utf8))
         return hash.finalize().map { hexadecimal($0) }.joined()
     }

@@ -15,9 +15,13 @@ struct FirstProcess: ~Copyable {
         let pair = try ChannelPair()
         let file = try FirstProcess.sealedFile(launch.wire)
         let executable = try Descriptor.open("/proc/self/exe", O_RDONLY)
-        var start = Child.Start(namespaces: true, executable: executable.number, arguments: ["box", "__init"])
+        var start = Child.Start(
+            namespaces: true, executable: executable.number, arguments: ["box", "__init"])
         start.inherit = [pair.far.number, file.number] + inherit
         start.controlGroup = group
+        #if DEBUG
+            start.environment = Mutation.environment
+        #endif
         var child = try Child(starting: start)
         let identity = launch.plan.identity
         try Identity.write(
@@ -45,7 +49,9 @@ struct FirstProcess: ~Copyable {
     borrowing func receive() throws(SessionError) -> (InitReport, [CInt])? {
         let step = "talk to the sandbox"
         let message: (bytes: [UInt8], descriptors: [CInt])?
-        do throws(KernelError) { message = try control.receive() } catch { throw SessionError(step: step, error) }
+        do throws(KernelError) { message = try control.receive() } catch {
+            throw SessionError(step: step, error)
+        }
         guard let message else { return nil }
         do throws(WireError) { return (try InitReport(wire: message.bytes), message.descriptors) } catch {
             for number in message.descriptors { close(number) }

@@ -47,7 +47,9 @@ extension HostFacts {
         guard uid == geteuid(), getgid() == getegid() else {
             throw SessionError(
                 step: "start",
-                reason: "box must not be set-user-id or set-group-id: it needs no privilege. Remove the bit with chmod")
+                reason:
+                    "box must not be set-user-id or set-group-id: it needs no privilege. Remove the bit with chmod"
+            )
         }
         let entry = unsafe getpwuid(uid)
         var name = String(uid)
@@ -59,7 +61,8 @@ extension HostFacts {
             if home.isEmpty, let text = unsafe entry.pointee.pw_dir { home = unsafe String(cString: text) }
         }
         guard !home.isEmpty else {
-            throw SessionError(step: "start", reason: "you have no home directory. Set HOME to a directory of yours")
+            throw SessionError(
+                step: "start", reason: "you have no home directory. Set HOME to a directory of yours")
         }
         do throws(AbsolutePath.Refusal) {
             return User(uid: uid, gid: getgid(), name: name, home: try AbsolutePath(home), shell: shell)
@@ -77,7 +80,9 @@ extension HostFacts {
     }
 
     private static func searchPath(_ environment: [String: String]) -> [AbsolutePath] {
-        let entries = (environment["PATH"] ?? "").split(separator: ":").compactMap { try? AbsolutePath(String($0)) }
+        let entries = (environment["PATH"] ?? "").split(separator: ":").compactMap {
+            try? AbsolutePath(String($0))
+        }
         var seen: Set<AbsolutePath> = []
         return entries.filter { entry in
             guard seen.insert(entry).inserted else { return false }
@@ -164,7 +169,9 @@ enum SmallFile {
     static func readLink(_ path: String) -> String? {
         var length = 0
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 4096) { buffer, filled in
-            length = unsafe buffer.withMemoryRebound(to: CChar.self) { unsafe readlink(path, $0.baseAddress.unsafelyUnwrapped, 4096) }
+            length = unsafe buffer.withMemoryRebound(to: CChar.self) {
+                unsafe readlink(path, $0.baseAddress.unsafelyUnwrapped, 4096)
+            }
             filled = max(0, length)
         }
         return length < 0 ? nil : String(decoding: bytes, as: UTF8.self)

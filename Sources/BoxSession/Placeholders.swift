@@ -72,7 +72,9 @@ struct Placeholders: ~Copyable {
             try check("flock", box_flock(file.number, LOCK_SH), path)
             let status = try FileStatus.of(file.number)
             // The last session to hold it may have removed it just before the lock was had.
-            guard let present = try? FileStatus.of(path, following: false), present == status else { continue }
+            guard let present = try? FileStatus.of(path, following: false), present == status else {
+                continue
+            }
             if status.modified != date { try setDate(file, path) }
             return file.release()
         }

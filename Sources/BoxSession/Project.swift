@@ -22,7 +22,8 @@ extension HostFacts.Project {
             throw SessionError(step: step, error, hint: hint)
         }
         // The path is asked of the kernel for this very directory: links are resolved once.
-        guard let canonical = SmallFile.readLink("/proc/self/fd/\(place.number)"), canonical.hasPrefix("/") else {
+        guard let canonical = SmallFile.readLink("/proc/self/fd/\(place.number)"), canonical.hasPrefix("/")
+        else {
             throw SessionError(step: step, reason: "its path cannot be found; is /proc mounted?")
         }
         guard !canonical.hasSuffix(" (deleted)") else {
@@ -66,7 +67,8 @@ extension HostFacts.Project {
 
     /// A git directory's control files, and those of its submodules.
     private static func addGit(
-        _ directory: String, in project: AbsolutePath, to found: inout [String: HostFacts.Node.Kind], depth: Int
+        _ directory: String, in project: AbsolutePath, to found: inout [String: HostFacts.Node.Kind],
+        depth: Int
     ) {
         for name in ControlFiles.inGitDirectory { add(directory + "/" + name, in: project, to: &found) }
         addModules(directory + "/modules", in: project, to: &found, depth: depth + 1)
@@ -74,7 +76,8 @@ extension HostFacts.Project {
 
     /// The git directories of submodules; a submodule's name may have slashes.
     private static func addModules(
-        _ directory: String, in project: AbsolutePath, to found: inout [String: HostFacts.Node.Kind], depth: Int
+        _ directory: String, in project: AbsolutePath, to found: inout [String: HostFacts.Node.Kind],
+        depth: Int
     ) {
         // A tree of submodules this deep is not one that git made.
         guard depth < 16 else { return }

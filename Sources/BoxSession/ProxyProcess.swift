@@ -33,6 +33,9 @@ struct ProxyProcess: ~Copyable {
         var start = Child.Start(
             namespaces: false, executable: executable.number, arguments: ["box-proxy", "--control", "3"])
         start.inherit = [pair.far.number]
+        #if DEBUG
+            start.environment = Mutation.environment
+        #endif
         var child = try Child(starting: start)
         try child.letGo()
         let control = pair.keepNear()
@@ -54,7 +57,8 @@ struct ProxyProcess: ~Copyable {
         }
         throw SessionError(
             step: "start the network proxy",
-            reason: "box-proxy is neither beside box nor in ../libexec/box. Install box again, or use --net none")
+            reason:
+                "box-proxy is neither beside box nor in ../libexec/box. Install box again, or use --net none")
     }
 
     /// Hands over the listening socket that was made inside.
@@ -71,7 +75,9 @@ struct ProxyProcess: ~Copyable {
     borrowing func receive() throws(SessionError) -> Message {
         let step = "talk to the network proxy"
         let message: (bytes: [UInt8], descriptors: [CInt])?
-        do throws(KernelError) { message = try control.receive() } catch { throw SessionError(step: step, error) }
+        do throws(KernelError) { message = try control.receive() } catch {
+            throw SessionError(step: step, error)
+        }
         guard let message, let tag = message.bytes.first else { return .end }
         for number in message.descriptors { close(number) }
         var reader = WireReader(Array(message.bytes.dropFirst()))

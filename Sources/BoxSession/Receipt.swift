@@ -31,7 +31,9 @@ package struct Receipt: Equatable, Sendable {
         case .netAllow: allowed[target, default: (0, 0, 0)].connections += 1
         case .netClose:
             if case .number(let up)? = event["bytes_up"] { allowed[target, default: (0, 0, 0)].up += up }
-            if case .number(let down)? = event["bytes_down"] { allowed[target, default: (0, 0, 0)].down += down }
+            if case .number(let down)? = event["bytes_down"] {
+                allowed[target, default: (0, 0, 0)].down += down
+            }
         case .netDeny:
             let reason = if case .text(let text)? = event["reason"] { text } else { "host" }
             denied[target, default: (0, reason)].count += 1
@@ -41,7 +43,9 @@ package struct Receipt: Equatable, Sendable {
 
     /// The lines for a terminal, escaped: hosts are text of the sandbox's.
     package func lines(command: String, milliseconds: Int, status: Int32) -> [String] {
-        var lines = ["\(command.escapedForTerminal) ended with status \(status) after \(Receipt.time(milliseconds))"]
+        var lines = [
+            "\(command.escapedForTerminal) ended with status \(status) after \(Receipt.time(milliseconds))"
+        ]
         for (target, use) in allowed.sorted(by: { $0.key < $1.key }).prefix(20) {
             lines.append(
                 "reached  \(target.text.escapedForTerminal), \(use.connections) connections, "

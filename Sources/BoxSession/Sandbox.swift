@@ -43,7 +43,8 @@ struct Sandbox: ~Copyable {
     }
 
     private init(
-        _ process: consuming FirstProcess, _ group: consuming ControlGroup?, _ facts: StreamFacts, _ pipes: [CInt]
+        _ process: consuming FirstProcess, _ group: consuming ControlGroup?, _ facts: StreamFacts,
+        _ pipes: [CInt]
     ) {
         self.process = process
         self.group = group
@@ -105,14 +106,18 @@ struct Sandbox: ~Copyable {
     consuming func end() throws(SessionError) -> (change: ChildChange, remains: Remains) {
         let remains = Remains(streams: streams)
         let change = try process.end()
-        do throws(KernelError) { try group?.remove(within: 2000) } catch { throw SessionError(step: "remove the control group", error) }
+        do throws(KernelError) { try group?.remove(within: 2000) } catch {
+            throw SessionError(step: "remove the control group", error)
+        }
         return (change, remains)
     }
 
     // MARK: - Streams
 
     /// Whether the command has a pseudo-terminal.
-    var hasTerminal: Bool { master != nil || streams != nil && facts.inputIsTerminal && facts.outputIsTerminal }
+    var hasTerminal: Bool {
+        master != nil || streams != nil && facts.inputIsTerminal && facts.outputIsTerminal
+    }
 
     /// Whether the user's terminal is there and box is the job in its foreground.
     var isInForeground: Bool { facts.inputIsTerminal && Terminal.isForeground(0) }
@@ -121,7 +126,8 @@ struct Sandbox: ~Copyable {
     mutating func take(master descriptors: [CInt]) throws(SessionError) {
         guard descriptors.count == 1 else {
             for number in descriptors { close(number) }
-            throw SessionError(step: "take the sandbox's terminal", reason: "\(descriptors.count) descriptors came")
+            throw SessionError(
+                step: "take the sandbox's terminal", reason: "\(descriptors.count) descriptors came")
         }
         master = Descriptor(owning: descriptors[0])
     }
@@ -139,10 +145,15 @@ struct Sandbox: ~Copyable {
                     input: Descriptor(owning: owned[0]), output: Descriptor(owning: owned[1]),
                     error: Descriptor(owning: owned[2]))
             }
-            let streams = try Streams(sandbox: ends)
+            let streams = try Streams(sandbox: ends, isLinuxConsole: Sandbox.isLinuxConsole)
             try streams.resume()
             self.streams = streams
         }
+    }
+
+    /// The kernel's own console obeys sequences of its own.
+    private static var isLinuxConsole: Bool {
+        unsafe getenv("TERM").map { unsafe String(cString: $0) } == "linux"
     }
 
     /// What the relay waits for.

@@ -77,7 +77,8 @@ package struct PreparedSession: ~Copyable {
         if !plan.placeholders.isEmpty {
             let made = try Placeholders.make(plan.placeholders)
             let unneeded = made.unneeded
-            plan.remove(where: { if case .readOnly(let path) = $0 { unneeded.contains(path) } else { false } })
+            plan.remove(where: { if case .readOnly(let path) = $0 { unneeded.contains(path) } else { false } }
+            )
             placeholders = consume made
         }
         let result: Result<Outcome, SessionError>

@@ -40,19 +40,23 @@ package struct SessionDirectory: ~Copyable {
         }
     }
 
-    private static func choose(name: String?, stem: String, in sessions: String) throws(SessionError) -> String {
+    private static func choose(name: String?, stem: String, in sessions: String) throws(SessionError)
+        -> String
+    {
         let step = "make the session"
         if let name {
             guard isValid(name: name) else {
                 throw SessionError(
                     step: step,
-                    reason: "\"\(name.escapedForTerminal)\" is not a name for a session: a to z, 0 to 9 and -, a letter "
+                    reason:
+                        "\"\(name.escapedForTerminal)\" is not a name for a session: a to z, 0 to 9 and -, a letter "
                         + "first, at most 64")
             }
             guard unsafe mkdir(sessions + "/" + name, 0o700) == 0 else {
                 let code = errno
                 guard code != EEXIST else {
-                    throw SessionError(step: step, reason: "there is a session \(name) already. Choose another --name")
+                    throw SessionError(
+                        step: step, reason: "there is a session \(name) already. Choose another --name")
                 }
                 throw SessionError(step: step, KernelError(call: "mkdir", code: code, subject: sessions))
             }
@@ -80,7 +84,8 @@ package struct SessionDirectory: ~Copyable {
     /// A stem for names from the program's name.
     package static func stem(of command: String) -> String {
         let base = command.split(separator: "/").last.map(String.init) ?? command
-        let kept = base.lowercased().filter { ("a"..."z").contains($0) || ("0"..."9").contains($0) }.prefix(20)
+        let kept = base.lowercased().filter { ("a"..."z").contains($0) || ("0"..."9").contains($0) }.prefix(
+            20)
         return kept.first.map { ("a"..."z").contains($0) } == true ? String(kept) : "run"
     }
 

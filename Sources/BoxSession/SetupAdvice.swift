@@ -9,7 +9,8 @@ enum SetupAdvice {
         let what = object.trimmed.escapedForTerminal
         let reason = "\(what): \(errorText(code))"
         return SessionError(
-            step: "set the sandbox up (step \(step))", reason: reason + advice(step, object, code).map { ". \($0)" }.joinedOrEmpty)
+            step: "set the sandbox up (step \(step))",
+            reason: reason + advice(step, object, code).map { ". \($0)" }.joinedOrEmpty)
     }
 
     private static func advice(_ step: String, _ object: String, _ code: Int32) -> String? {
@@ -40,7 +41,8 @@ enum CommandAdvice {
         for directory in path.split(separator: ":") {
             let candidate = "\(directory)/\(name)"
             guard unsafe access(candidate, X_OK) == 0 else { continue }
-            return "\(shown): not found inside. On the host it is \(candidate.escapedForTerminal), which is not "
+            return
+                "\(shown): not found inside. On the host it is \(candidate.escapedForTerminal), which is not "
                 + "visible inside. To let it in: --read \(directory.description.escapedForTerminal) "
                 + "(and whatever it needs)"
         }

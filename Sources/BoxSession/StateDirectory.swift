@@ -6,7 +6,8 @@ internal import Glibc
 /// Where box keeps its own state: `~/.local/state/box`, the user's alone, never visible inside.
 package enum StateDirectory {
     /// The directory's path by the XDG rules; a relative `XDG_STATE_HOME` is ignored, as they say.
-    static func place(environment: [String: String], home: AbsolutePath) throws(SessionError) -> AbsolutePath {
+    static func place(environment: [String: String], home: AbsolutePath) throws(SessionError) -> AbsolutePath
+    {
         do throws(AbsolutePath.Refusal) {
             if let text = environment["XDG_STATE_HOME"], text.hasPrefix("/") {
                 return try AbsolutePath(text).appending("box")
@@ -46,7 +47,8 @@ package enum StateDirectory {
             throw SessionError(step: step, reason: "it is a link or a file. Remove it")
         }
         guard status.uid == geteuid() else {
-            throw SessionError(step: step, reason: "it belongs to another user (uid \(status.uid)). Remove it")
+            throw SessionError(
+                step: step, reason: "it belongs to another user (uid \(status.uid)). Remove it")
         }
         guard status.mode & 0o077 == 0 else {
             guard unsafe chmod(path, 0o700) == 0 else {

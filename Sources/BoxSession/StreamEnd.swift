@@ -4,11 +4,11 @@ internal import Glibc
 
 /// One end of a relay: a descriptor that is read or written without ever waiting.
 ///
-/// `O_NONBLOCK` belongs to the open file, which for the standard streams is shared with the user's shell and with
-/// every process that it started; switched on there, it would break them after box has gone. So a host end never
-/// gets the flag: a pipe or terminal is opened anew through `/proc/self/fd`, which makes an open file of our own;
-/// a socket is used with `MSG_DONTWAIT`; a file never makes one wait; and where none of this works, each transfer is
-/// preceded by `poll` and small enough for what `poll` promises.
+/// `O_NONBLOCK` belongs to the open file, which for the standard streams is shared with the user's shell and
+/// with every process that it started; switched on there, it would break them after box has gone. So a host
+/// end never gets the flag: a pipe or terminal is opened anew through `/proc/self/fd`, which makes an open
+/// file of our own; a socket is used with `MSG_DONTWAIT`; a file never makes one wait; and where none of this
+/// works, each transfer is preceded by `poll` and small enough for what `poll` promises.
 package struct StreamEnd: ~Copyable {
     /// Which way the bytes go.
     package enum Direction: Sendable { case source, sink }
@@ -77,8 +77,8 @@ package struct StreamEnd: ~Copyable {
         }
     }
 
-    /// The same pipe or terminal as an open file of our own; nil if that is refused (another user's terminal, a pipe
-    /// without readers, no `/proc`), and the caller then goes the other way.
+    /// The same pipe or terminal as an open file of our own; nil if that is refused (another user's terminal,
+    /// a pipe without readers, no `/proc`), and the caller then goes the other way.
     private static func reopened(_ number: CInt, _ direction: Direction) -> Descriptor? {
         let flags = (direction == .source ? O_RDONLY : O_WRONLY) | O_NONBLOCK | O_NOCTTY
         do throws(KernelError) { return try Descriptor.open("/proc/self/fd/\(number)", flags) } catch {
@@ -148,8 +148,8 @@ package struct StreamEnd: ~Copyable {
 
     /// Closes a source for good, so that whoever writes there learns that nobody reads any more.
     ///
-    /// A standard stream of the host stays open as a number, on `/dev/null`, so that no file opened later gets it.
-    /// A terminal stays, since box may still have to ask the user something.
+    /// A standard stream of the host stays open as a number, on `/dev/null`, so that no file opened later
+    /// gets it. A terminal stays, since box may still have to ask the user something.
     consuming func closeSource() throws(KernelError) {
         guard let hostNumber, !Terminal.isTerminal(hostNumber) else { return }
         let null = try Descriptor.open("/dev/null", O_RDONLY)

@@ -2,9 +2,9 @@ package import BoxKernel
 
 /// Relays one stream in one direction, without ever waiting, for the supervisor's `poll` loop.
 ///
-/// It holds one buffer's worth of bytes at most: it reads again only when all is written, so a slow reader slows the
-/// writer down, as with a pipe. The end of the file goes on to the sink; a sink that nobody reads closes the source,
-/// so that the writer gets `SIGPIPE`. The process must ignore or block `SIGPIPE` itself.
+/// It holds one buffer's worth of bytes at most: it reads again only when all is written, so a slow reader
+/// slows the writer down, as with a pipe. The end of the file goes on to the sink; a sink that nobody reads
+/// closes the source, so that the writer gets `SIGPIPE`. The process must ignore or block `SIGPIPE` itself.
 package final class StreamPump {
     /// The most that is read at once; a pipe holds this much.
     package static let bufferSize = 1 << 16
@@ -37,7 +37,8 @@ package final class StreamPump {
     /// Whether something was read that is not written yet.
     package var hasPending: Bool { !pending.isEmpty }
 
-    /// What to poll for now. The sink is always watched, since that is how one learns that nobody reads any more.
+    /// What to poll for now. The sink is always watched, since that is how one learns that nobody reads any
+    /// more.
     package var interests: [PollEntry] {
         var entries: [PollEntry] = []
         if let number = sinkNumber { entries.append(PollEntry(number, hasPending ? .write : [])) }

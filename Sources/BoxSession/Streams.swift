@@ -42,7 +42,8 @@ package enum StreamLayout: Hashable, Sendable {
     /// Three pipes; a filter for each output that goes to a terminal.
     case pipes(filterOutput: Bool, filterError: Bool)
 
-    /// A pty needs the user's terminal on both sides: keys come from standard input, pictures go to standard output.
+    /// A pty needs the user's terminal on both sides: keys come from standard input, pictures go to standard
+    /// output.
     package init(_ facts: StreamFacts) {
         if facts.inputIsTerminal && facts.outputIsTerminal {
             self = .terminal(separateError: !facts.errorIsTerminal)
@@ -54,8 +55,9 @@ package enum StreamLayout: Hashable, Sendable {
 
 /// The supervisor's ends of the sandbox's standard streams.
 package enum SandboxStreams: ~Copyable {
-    /// The pty's master and, if standard error is separate, the pipe's read end. The slave must stay open in the
-    /// sandbox as long as the command may still use it: once it is closed everywhere, the stream has ended.
+    /// The pty's master and, if standard error is separate, the pipe's read end. The slave must stay open in
+    /// the sandbox as long as the command may still use it: once it is closed everywhere, the stream has
+    /// ended.
     case terminal(master: Descriptor, error: Descriptor?)
     /// The write end of the input's pipe and the read ends of the outputs'.
     case pipes(input: Descriptor, output: Descriptor, error: Descriptor)
@@ -63,8 +65,8 @@ package enum SandboxStreams: ~Copyable {
 
 /// The relay between the host's standard streams and the sandbox's, and the care for the user's terminal.
 ///
-/// The sandbox never gets a descriptor of the host. The terminal is raw only while box is in the foreground and not
-/// suspended; `restore` puts it in order, as do the end of this object, `exit` and a crash.
+/// The sandbox never gets a descriptor of the host. The terminal is raw only while box is in the foreground
+/// and not suspended; `restore` puts it in order, as do the end of this object, `exit` and a crash.
 package final class Streams {
     private let host: HostStreams
     private let input: StreamPump
@@ -91,7 +93,10 @@ package final class Streams {
         let facts = StreamFacts(of: host)
         inputIsTerminal = facts.inputIsTerminal
         func filter(_ mode: TerminalFilter.Mode, _ isTerminal: Bool) -> TerminalFilter? {
-            isTerminal ? TerminalFilter(mode: mode, isLinuxConsole: isLinuxConsole) : nil
+            #if DEBUG
+                if Mutation.drops("terminal-filter") { return nil }
+            #endif
+            return isTerminal ? TerminalFilter(mode: mode, isLinuxConsole: isLinuxConsole) : nil
         }
         switch consume sandbox {
         case .terminal(let master, let errorEnd):
@@ -141,7 +146,8 @@ package final class Streams {
         return input.interests + outputs.flatMap(\.interests)
     }
 
-    /// When to call `handle` at the latest, in milliseconds, though nothing is ready; nil if there is no need.
+    /// When to call `handle` at the latest, in milliseconds, though nothing is ready; nil if there is no
+    /// need.
     ///
     /// A shell that puts a running job in the foreground does not tell the job.
     package var pollTimeout: Int? { waitsForForeground ? 500 : nil }
@@ -150,8 +156,8 @@ package final class Streams {
         inputIsTerminal && input.isPaused && !isSuspended && !input.isFinished && !isRestored
     }
 
-    /// Two filtered streams to one terminal take turns: in the middle of a sequence that was written in part, the
-    /// other stream's text would become part of that sequence.
+    /// Two filtered streams to one terminal take turns: in the middle of a sequence that was written in part,
+    /// the other stream's text would become part of that sequence.
     private var outputs: [StreamPump] {
         guard let error else { return [output] }
         if outputsShareTerminal, output.hasPending { return [output] }
@@ -186,7 +192,8 @@ package final class Streams {
     /// The sandbox is gone: nothing more is read for it.
     package func endInput() { input.close() }
 
-    /// Writes on what the sandbox has left, until all is written or `limit` milliseconds are over; returns whether all is.
+    /// Writes on what the sandbox has left, until all is written or `limit` milliseconds are over; returns
+    /// whether all is.
     package func drainToEnd(limit: Int) throws(KernelError) -> Bool {
         endInput()
         let end = ContinuousClock.now + .milliseconds(limit)
@@ -210,7 +217,8 @@ package final class Streams {
         error?.resized(rows: Int(size.rows))
     }
 
-    /// Takes the terminal, at the start and after `suspend`, if box is in the foreground; otherwise does so when it is.
+    /// Takes the terminal, at the start and after `suspend`, if box is in the foreground; otherwise does so
+    /// when it is.
     package func resume() throws(KernelError) {
         guard !isRestored else { return }
         isSuspended = false
@@ -242,8 +250,8 @@ package final class Streams {
         try state.apply(to: host.input)
     }
 
-    /// Ends the relay and puts the terminal in order, once: the modes that the program left switched on, answers to
-    /// its last queries, the attributes. A terminal that is gone needs none of it.
+    /// Ends the relay and puts the terminal in order, once: the modes that the program left switched on,
+    /// answers to its last queries, the attributes. A terminal that is gone needs none of it.
     package func restore() {
         guard !isRestored else { return }
         isRestored = true

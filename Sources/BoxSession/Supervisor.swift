@@ -46,7 +46,9 @@ struct Supervisor: ~Copyable {
     private static func takeSignals() throws(SessionError) -> Descriptor {
         do throws(KernelError) {
             return try Processes.signalDescriptor([
-                SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH, SIGPIPE, SIGTTOU,
+                SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH, SIGPIPE,
+                SIGTTIN,
+                SIGTTOU,
             ])
         } catch { throw SessionError(step: "start", error) }
     }
@@ -91,7 +93,8 @@ struct Supervisor: ~Copyable {
         var result = outcome
         if case .killing(_, ExitStatus.timeout)? = deadline {
             result = Outcome(
-                status: ExitStatus.timeout, message: "the command was ended after \(plan.timeout ?? 0) s (--timeout)")
+                status: ExitStatus.timeout,
+                message: "the command was ended after \(plan.timeout ?? 0) s (--timeout)")
         }
         let receipt = receipt
         let end = try sandbox.end()
@@ -100,7 +103,8 @@ struct Supervisor: ~Copyable {
         end.remains.restoreTerminal()
         guard started else {
             throw SessionError(
-                step: "set the sandbox up", reason: "its first process ended unexpectedly (\(end.change)). "
+                step: "set the sandbox up",
+                reason: "its first process ended unexpectedly (\(end.change)). "
                     + "box doctor shows what this host can do")
         }
         var final =
@@ -154,7 +158,8 @@ struct Supervisor: ~Copyable {
     private mutating func checkTime() throws(SessionError) {
         switch deadline {
         case nil: return
-        case .asking(let at)? where at > Clock.milliseconds(), .killing(let at, _)? where at > Clock.milliseconds():
+        case .asking(let at)? where at > Clock.milliseconds(),
+            .killing(let at, _)? where at > Clock.milliseconds():
             return
         case .asking?:
             try sandbox.order(.signal(SIGTERM))
@@ -223,7 +228,7 @@ struct Supervisor: ~Copyable {
         for signal in taken {
             switch signal {
             case SIGWINCH: try sandbox.resized()
-            case SIGPIPE, SIGTTOU: break
+            case SIGPIPE, SIGTTIN, SIGTTOU: break
             case SIGTSTP where !hasStarted: break
             case _ where !hasStarted:
                 throw SessionError(step: "start", reason: "signal \(signal) came before the command began")
@@ -295,6 +300,8 @@ struct Supervisor: ~Copyable {
     }
 
     private borrowing func endProxy(_ proxy: consuming ProxyProcess) throws(SessionError) {
-        do throws(KernelError) { try proxy.end() } catch { throw SessionError(step: "end the network proxy", error) }
+        do throws(KernelError) { try proxy.end() } catch {
+            throw SessionError(step: "end the network proxy", error)
+        }
     }
 }

@@ -1,10 +1,10 @@
 /// Takes out of a program's output what would act on the user's terminal in harmful ways.
 ///
-/// Text and ordinary control sequences pass byte for byte and undelayed; only an incomplete sequence is held. What
-/// is taken out, and why, is in `TerminalRules`. The terminal only ever gets whole sequences that were judged, so
-/// it cannot be in the middle of one that the filter does not know of. Control strings (OSC, DCS and the like)
-/// pass only if they are on a list and hold nothing but printable text. C1 controls are known in all three
-/// spellings: `ESC [`, the byte 0x9B outside UTF-8 text, and U+009B in UTF-8.
+/// Text and ordinary control sequences pass byte for byte and undelayed; only an incomplete sequence is held.
+/// What is taken out, and why, is in `TerminalRules`. The terminal only ever gets whole sequences that were
+/// judged, so it cannot be in the middle of one that the filter does not know of. Control strings (OSC, DCS
+/// and the like) pass only if they are on a list and hold nothing but printable text. C1 controls are known
+/// in all three spellings: `ESC [`, the byte 0x9B outside UTF-8 text, and U+009B in UTF-8.
 package struct TerminalFilter: Sendable {
     /// Who gets the terminal's answers.
     package enum Mode: Hashable, Sendable {
@@ -109,7 +109,8 @@ package struct TerminalFilter: Sendable {
     /// Tells the terminal's height.
     package mutating func resized(rows: Int) { modes.rows = rows }
 
-    /// What puts the terminal back in order after a program that died without doing it; empty if all is in order.
+    /// What puts the terminal back in order after a program that died without doing it; empty if all is in
+    /// order.
     package var resetSequence: [UInt8] { modes.resetSequence }
 }
 
@@ -301,8 +302,8 @@ extension TerminalFilter {
         utf8 = UTF8Progress()
     }
 
-    /// Drops the held sequence. Terminals carry out the layout controls (BS to CR) within an escape or control
-    /// sequence, so these stay; within a string they do not.
+    /// Drops the held sequence. Terminals carry out the layout controls (BS to CR) within an escape or
+    /// control sequence, so these stay; within a string they do not.
     private mutating func drop(_ out: inout [UInt8]) {
         removed += 1
         switch state {

@@ -1,7 +1,8 @@
 /// What a program has switched on in the terminal and not off again.
 ///
 /// A program that dies leaves all this behind: the shell's line would be invisible, mouse movements would be
-/// typed into it. Programs that switch nothing on, or everything off, need no reset, so their output stays as it is.
+/// typed into it. Programs that switch nothing on, or everything off, need no reset, so their output stays as
+/// it is.
 package struct TerminalModes: Hashable, Sendable {
     /// DEC private modes that matter to whoever uses the terminal next, and the value that is out of order.
     private static let privateModes: [(number: Int, disorder: Bool)] = [
@@ -20,8 +21,8 @@ package struct TerminalModes: Hashable, Sendable {
     private var disorder: UInt64 = 0
     /// The mode that switched to the alternate screen: 47, 1047 or 1049.
     private var alternateScreen: Int?
-    /// How often the kitty keyboard protocol was pushed, on the main and on the alternate screen, which have stacks
-    /// of their own.
+    /// How often the kitty keyboard protocol was pushed, on the main and on the alternate screen, which have
+    /// stacks of their own.
     private var keyboardPushes = [0, 0]
     private var keyboardSet = [false, false]
     private var keyModifiers = false

@@ -51,7 +51,8 @@ extension TerminalRules {
         return ["http", "https", "mailto", "file"].contains(scheme)
     }
 
-    /// A text to show, or a progress bar (`4;`). ConEmu takes a leading number as a command, `7;` as one to execute.
+    /// A text to show, or a progress bar (`4;`). ConEmu takes a leading number as a command, `7;` as one to
+    /// execute.
     private static func isNotification(_ text: ArraySlice<UInt8>) -> Bool {
         guard let first = text.first else { return false }
         return !(0x30...0x39).contains(first) || text.starts(with: "4;".utf8)
@@ -72,7 +73,8 @@ extension TerminalRules {
         let text = String(decoding: body, as: UTF8.self)
         // Vim sends this unknown string to see whether the terminal shows it.
         if text == "zz" { return .pass }
-        // Requests of capabilities by name (XTGETTCAP): names and answer are hexadecimal, no text gets through.
+        // Requests of capabilities by name (XTGETTCAP): names and answer are hexadecimal, no text gets
+        // through.
         if text.hasPrefix("+q") {
             return text.dropFirst(2).allSatisfy { $0.isHexDigit && $0.isASCII || $0 == ";" }
                 ? .query : .remove

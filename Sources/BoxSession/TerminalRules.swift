@@ -13,8 +13,8 @@
 /// | CSI 1–11, 13, ≥ 24 t | removed | moves, hides and resizes the user's window |
 /// | CSI i, CSI ?46 h | removed | prints, or logs to a file or a command |
 /// | CSI … * y, … * z, 2;… y | removed | checksum of screen areas reads what others wrote there; macros; self test |
-/// | CSI ?2 l, ?38 h, " p, ESC % but G and 8, ESC SP G, ESC ! | removed | other parsing rules (VT52, Tektronix, Latin-1, 8-bit answers, screen's messages) would get round this filter |
-/// | CSI 2 h, CSI + p, ESC G | removed | locks the keyboard, secure reset, rxvt's answer with a newline (CVE-2021-33477) |
+/// | CSI ?2 l, ?38 h, " p, ESC % but G and 8, ESC SP G, ESC ! | removed | other parsing rules (VT52, Tektronix, Latin-1, 8-bit answers, screen's messages) would get round this filter; so would numbers above 65535 |
+/// | CSI 2 h, CSI + p, CSI ], ESC G | removed | locks the keyboard, secure reset, switches the Linux console, rxvt's answer with a newline (CVE-2021-33477) |
 /// | CSI n, c, x, ?u, ?m, $p, >q, $w, 14–19 t, ?S, OSC 4/5/10–19 `?`, ESC Z, DECRQSS, XTGETTCAP | query | answered with a fixed form: useful to full-screen programs, junk in a shell |
 ///
 /// The list of control strings is an allow list, since strings carry text and each terminal has its own;
@@ -71,7 +71,7 @@ enum TerminalRules {
     private static func plain(_ sequence: ControlSequence, in bytes: [UInt8]) -> Verdict {
         let prefix = sequence.prefix
         switch sequence.final {
-        case UInt8(ascii: "i"), UInt8(ascii: "["): return .remove
+        case UInt8(ascii: "i"), UInt8(ascii: "["), UInt8(ascii: "]"): return .remove
         case UInt8(ascii: "t"): return prefix == 0 ? windowOperation(sequence.first) : .remove
         case UInt8(ascii: "T"): return prefix == UInt8(ascii: ">") ? .remove : .pass
         case UInt8(ascii: "c"):
@@ -173,14 +173,16 @@ struct ControlSequence: Sendable {
         forEachParameter(in: bytes) { number, _ in
             if !isBegun { first = number }
             isBegun = true
+            // Some terminals count modulo 65536, and 65538 would be 2 for them.
+            if number > 65535 { isWellFormed = false }
         }
     }
 
     /// Whether there are no parameters at all.
     var isBare: Bool { parameters.isEmpty }
 
-    /// Each number with whether a colon stands before it (a part of the parameter before); a missing one is 0, one
-    /// with more than six digits is cut to the limit.
+    /// Each number with whether a colon stands before it (a part of the parameter before); a missing one is
+    /// 0, one with more than six digits is cut to the limit.
     func forEachParameter(in bytes: [UInt8], _ body: (Int, Bool) -> Void) {
         var number = 0
         var isPart = false

@@ -45,8 +45,8 @@ struct UTF8Progress: Sendable {
 
 /// Finds where text needs a closer look.
 enum PlainText {
-    /// The first place at or after `start` that is not plain text: ENQ, ESC, a C1 control in either spelling, broken
-    /// UTF-8, or a character that goes on after the end of the bytes.
+    /// The first place at or after `start` that is not plain text: ENQ, ESC, a C1 control in either spelling,
+    /// broken UTF-8, or a character that goes on after the end of the bytes.
     static func end(in bytes: Span<UInt8>, from start: Int) -> Int {
         // Sound: every access below is within `raw.count`, and the pointer stays in this function.
         unsafe bytes.withUnsafeBytes { raw in
@@ -54,7 +54,8 @@ enum PlainText {
             while true {
                 unsafe at = endOfASCII(raw, at)
                 guard at < raw.count, unsafe raw[at] >= 0x80 else { return at }
-                // Words of a script that is not Latin, with single spaces, without starting the scan of eight anew.
+                // Words of a script that is not Latin, with single spaces, without starting the scan of eight
+                // anew.
                 while at < raw.count, unsafe raw[at] >= 0x80 || raw[at] == 0x20 {
                     let length = unsafe characterLength(raw, at)
                     if length == 0 { return at }
@@ -87,7 +88,8 @@ enum PlainText {
         return at
     }
 
-    /// The length of a space or of a whole, correct character of two or more bytes that is no C1 control; otherwise 0.
+    /// The length of a space or of a whole, correct character of two or more bytes that is no C1 control;
+    /// otherwise 0.
     @inline(__always)
     private static func characterLength(_ raw: UnsafeRawBufferPointer, _ at: Int) -> Int {
         let lead = unsafe raw[at]

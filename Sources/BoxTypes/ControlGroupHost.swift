@@ -108,7 +108,9 @@ private struct Mount {
     /// The directories down to the group; nil if it is not below this mount.
     func chain(to group: String) -> [AbsolutePath]? {
         // A path that starts with ".." lies outside the cgroup namespace and can't be reached by name.
-        guard !group.hasPrefix("/.."), !root.hasPrefix("/.."), !group.hasSuffix(" (deleted)") else { return nil }
+        guard !group.hasPrefix("/.."), !root.hasPrefix("/.."), !group.hasSuffix(" (deleted)") else {
+            return nil
+        }
         do throws(AbsolutePath.Refusal) {
             let group = try AbsolutePath(group)
             let root = try AbsolutePath(root)
@@ -154,7 +156,8 @@ extension ControlGroupSupport {
         if let reason = host.location.obstacleReason {
             self.init(
                 place: nil,
-                missing: Dictionary(uniqueKeysWithValues: ControlGroupController.allCases.map { ($0, reason) }))
+                missing: Dictionary(
+                    uniqueKeysWithValues: ControlGroupController.allCases.map { ($0, reason) }))
             return
         }
         var best: Candidate?

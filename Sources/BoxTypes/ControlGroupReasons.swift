@@ -44,13 +44,15 @@ extension ControlGroupHost {
         guard let own = groups.last else { return "cgroup v2 is not mounted" }
         if own.canCreate, own.canMove, own.type == "domain", own.processes == .others {
             return "other processes share the group \(own.path) with box, and a group with limited children "
-                + "has no processes of its own: " + (isSystemd ? "run `\(Self.systemdRun)`" : "move them to a leaf group first")
+                + "has no processes of its own: "
+                + (isSystemd ? "run `\(Self.systemdRun)`" : "move them to a leaf group first")
         }
         if own.canCreate, let type = own.type, type != "domain" {
             return "the group \(own.path) is of type \"\(type)\": only a domain can have limited children"
         }
         if isSystemd { return "not delegated: run `\(Self.systemdRun)`" }
-        return "not delegated: no group above \(own.path) is writable; ask root to make one and to start box in it"
+        return
+            "not delegated: no group above \(own.path) is writable; ask root to make one and to start box in it"
     }
 
     /// Whether the own group is one that systemd made.

@@ -19,7 +19,8 @@ package struct ControlGroupLimits: Hashable, Sendable {
     package var cpuWeight: UInt64?
 
     package init(
-        memoryBytes: UInt64? = nil, processes: UInt64? = nil, milliCPUs: UInt64? = nil, cpuWeight: UInt64? = nil
+        memoryBytes: UInt64? = nil, processes: UInt64? = nil, milliCPUs: UInt64? = nil,
+        cpuWeight: UInt64? = nil
     ) {
         self.memoryBytes = memoryBytes
         self.processes = processes

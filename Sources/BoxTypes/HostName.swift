@@ -73,7 +73,8 @@ package struct HostName: Hashable, Sendable, CustomStringConvertible {
         for label in labels { try HostName.check(label, in: text.shortened) }
         let name = String(decoding: bytes.map(\.lowercased), as: UTF8.self)
         guard let last = labels.last, HostName.endsName(last) else {
-            throw HostRefusal("\"\(name)\" is an odd spelling of an address, not a host name", kind: .unusable)
+            throw HostRefusal(
+                "\"\(name)\" is an odd spelling of an address, not a host name", kind: .unusable)
         }
         guard labels.count >= 2 || name == "localhost" else {
             throw HostRefusal("\"\(name)\" has no dot: only full host names are reachable", kind: .unusable)

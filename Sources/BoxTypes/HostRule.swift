@@ -25,7 +25,8 @@ package struct HostRule: Hashable, Sendable, CustomStringConvertible {
             return
         }
         guard text.utf8.count(where: { $0 == UInt8(ascii: ":") }) < 2 || text.hasPrefix("[") else {
-            throw HostRefusal("\"\(text.shortened)\": an IPv6 address is written in brackets, [2001:db8::1]:443")
+            throw HostRefusal(
+                "\"\(text.shortened)\": an IPv6 address is written in brackets, [2001:db8::1]:443")
         }
         let (host, portText) = try HostTarget.split(text)
         port = try portText.map { (text: String) throws(HostRefusal) in try Port(text) } ?? .https
@@ -52,7 +53,8 @@ package struct HostRule: Hashable, Sendable, CustomStringConvertible {
 
     /// `BASE/LENGTH[:PORT]`, or with brackets around both for IPv6.
     private static func network(_ text: String) throws(HostRefusal) -> (Pattern, Port) {
-        let refusal = HostRefusal("\"\(text.shortened)\" is not a network such as 10.0.0.0/8 or [fd00::/8]:5432")
+        let refusal = HostRefusal(
+            "\"\(text.shortened)\" is not a network such as 10.0.0.0/8 or [fd00::/8]:5432")
         var inner = text
         var portText: String?
         if text.hasPrefix("[") {
@@ -76,7 +78,10 @@ package struct HostRule: Hashable, Sendable, CustomStringConvertible {
         }
         // Wider than any block that is one party's: it would hold public and private space alike.
         guard length >= (v4 != nil ? 8 : 7) else { throw HostRefusal("\"\(inner)\" is too wide a network") }
-        return (.network(network), try portText.map { (text: String) throws(HostRefusal) in try Port(text) } ?? .https)
+        return (
+            .network(network),
+            try portText.map { (text: String) throws(HostRefusal) in try Port(text) } ?? .https
+        )
     }
 
     /// The canonical spelling, always with the port: `*.example.com:443`, `[fd00::/8]:5432`.

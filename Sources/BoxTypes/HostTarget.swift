@@ -60,7 +60,9 @@ package struct HostTarget: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Separates the port at the one colon outside the brackets.
-    package static func split(_ text: some StringProtocol) throws(HostRefusal) -> (host: String, port: String?) {
+    package static func split(_ text: some StringProtocol) throws(HostRefusal) -> (
+        host: String, port: String?
+    ) {
         let bytes = Array(text.utf8)
         let colon = UInt8(ascii: ":")
         var hostEnd = bytes.count

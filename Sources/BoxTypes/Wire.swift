@@ -16,7 +16,9 @@ package struct WireWriter: Sendable {
 
     /// Writes 8 bytes, least significant first.
     package mutating func write(_ value: UInt64) {
-        for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> shift)) }
+        for shift in stride(from: 0, to: 64, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> shift))
+        }
     }
 
     /// Writes a signed integer as its 64-bit pattern.

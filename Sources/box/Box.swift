@@ -18,6 +18,10 @@ struct Box: ParsableCommand {
 
     /// Runs the command that the arguments name, and exits.
     static func start() -> Never {
+        // A standard stream that is closed would be the next file that is opened.
+        for number in CInt(0)..<3 where fcntl(number, F_GETFD) < 0 {
+            guard unsafe open("/dev/null", O_RDWR) == number else { Glibc.exit(ExitStatus.refused) }
+        }
         do {
             var command = try parseAsRoot()
             try command.run()

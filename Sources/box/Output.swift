@@ -23,7 +23,9 @@ enum Output {
     private static func write(_ text: String, to descriptor: CInt) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
-            let wrote = unsafe rest.withUnsafeBytes { raw in unsafe Glibc.write(descriptor, raw.baseAddress, raw.count) }
+            let wrote = unsafe rest.withUnsafeBytes { raw in
+                unsafe Glibc.write(descriptor, raw.baseAddress, raw.count)
+            }
             if wrote < 0, errno == EINTR { continue }
             // Nobody reads any more: there is nobody to tell, either.
             guard wrote > 0 else { return }

@@ -42,7 +42,9 @@ struct Request {
     }
 
     private static func shipped(_ bytes: [UInt8], _ name: String) throws -> PolicyLayer {
-        do throws(PolicyErrors) { return try PolicyReader.read(bytes, file: name) } catch { throw Refusal(error) }
+        do throws(PolicyErrors) { return try PolicyReader.read(bytes, file: name) } catch {
+            throw Refusal(error)
+        }
     }
 }
 
@@ -53,7 +55,8 @@ private struct Meaning {
 
     init(_ words: [String]) throws {
         guard let first = words.first else {
-            throw Refusal("nothing to run. Write box run AGENT, or box run -- COMMAND", status: ExitStatus.notFound)
+            throw Refusal(
+                "nothing to run. Write box run AGENT, or box run -- COMMAND", status: ExitStatus.notFound)
         }
         if first == "--" {
             rest = Array(words.dropFirst())
@@ -102,7 +105,8 @@ enum WorkingDirectory {
     /// Its path, or the refusal to go on without one.
     static func required() throws -> String {
         guard current != nil else {
-            throw Refusal("the working directory is gone: \(errorText(errno)). Change to a directory that exists")
+            throw Refusal(
+                "the working directory is gone: \(errorText(errno)). Change to a directory that exists")
         }
         return "."
     }

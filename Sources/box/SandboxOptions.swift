@@ -87,7 +87,9 @@ struct SandboxOptions: ParsableArguments {
     }
 
     private func addLimits(to layer: inout PolicyLayer) throws {
-        layer.limits.memory = try Self.parsed(memory, "--memory") { text throws(UnitRefusal) in try MemoryLimit(text) }
+        layer.limits.memory = try Self.parsed(memory, "--memory") { text throws(UnitRefusal) in
+            try MemoryLimit(text)
+        }
         layer.limits.milliCPUs = try Self.parsed(cpus, "--cpus", Policy.Limits.milliCPUs)
         layer.limits.processes = try Self.parsed(pids, "--pids", Policy.Limits.processes)
         layer.limits.time = try Self.parsed(timeout, "--timeout", Policy.Limits.time)

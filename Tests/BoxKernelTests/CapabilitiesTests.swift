@@ -27,7 +27,8 @@ struct CapabilitiesTests {
     @Test(.enabled(if: Host.isRoot))
     func `without the drop a program run by root has capabilities (the control)`() throws {
         #expect(
-            try run(["/usr/bin/grep", "-qE", "^CapEff:\\s0000000000000000$", "/proc/self/status"]) == .exited(1))
+            try run(["/usr/bin/grep", "-qE", "^CapEff:\\s0000000000000000$", "/proc/self/status"])
+                == .exited(1))
     }
 
     @Test(.enabled(if: Host.canMakeUserNamespaces), arguments: Launch.available)

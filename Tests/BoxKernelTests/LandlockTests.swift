@@ -36,7 +36,8 @@ struct LandlockTests {
     func `a rule that allows nothing is refused`() throws {
         let file = try Descriptor.open("/proc/self/status", O_RDONLY)
         var created = try LandlockRuleset(handling: [.readFile, .readDirectory]).create()
-        #expect(errnoOf { () throws(KernelError) in try created.allow([.readDirectory], below: file) } == ENOMSG)
+        #expect(
+            errnoOf { () throws(KernelError) in try created.allow([.readDirectory], below: file) } == ENOMSG)
     }
 
     @Test(.enabled(if: Host.landlockABI > 0), arguments: Launch.available)
@@ -54,7 +55,8 @@ struct LandlockTests {
             var created = try LandlockRuleset(handling: handled).create()
             try created.allow(handled, below: try Descriptor.open(open.string, BOX_O_PATH))
             // Rights of directories on a file: left out, the others hold.
-            try created.allow([.readFile, .readDirectory], below: try Descriptor.open(readable.string, BOX_O_PATH))
+            try created.allow(
+                [.readFile, .readDirectory], below: try Descriptor.open(readable.string, BOX_O_PATH))
             try ProcessAttributes.setNoNewPrivileges()
             let report = try created.restrictSelf()
             #expect(
@@ -67,7 +69,9 @@ struct LandlockTests {
             #expect(attempt(open.appending(literal: "new"), O_RDWR | O_CREAT) == 0)
             #expect(attempt(closed.appending(literal: "new"), O_RDWR | O_CREAT) == EACCES)
             #expect(unsafe mkdir(closed.string + "/d", 0o700) == -1 && errno == EACCES)
-            #expect(errorOf { () throws(KernelError) in _ = try Descriptor.open("/bin/true", O_RDONLY) }?.code == EACCES)
+            #expect(
+                errorOf { () throws(KernelError) in _ = try Descriptor.open("/bin/true", O_RDONLY) }?.code
+                    == EACCES)
         }
     }
 
@@ -207,7 +211,8 @@ struct LandlockScopeTests {
     }
 }
 
-private func withAbstractAddress(_ name: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> CInt) -> CInt {
+private func withAbstractAddress(_ name: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> CInt) -> CInt
+{
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
     unsafe withUnsafeMutableBytes(of: &address.sun_path) { path in

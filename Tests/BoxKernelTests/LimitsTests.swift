@@ -50,7 +50,8 @@ struct LimitsTests {
             let ending = try inChild {
                 try Limits.set(.openFiles, to: ResourceBounds(both: 32))
                 for _ in 0..<32 {
-                    do throws(KernelError) { _ = try Descriptor.open("/dev/null", O_RDONLY).release() } catch {
+                    do throws(KernelError) { _ = try Descriptor.open("/dev/null", O_RDONLY).release() } catch
+                    {
                         return error.code
                     }
                 }
@@ -106,13 +107,13 @@ struct SysctlTests {
         await #expect(processExitsWith: .success) { [launch] in
             try launch.become()
             let ending = try inChild {
+                try check("prctl", box_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
                 let setting = AbsolutePath(literal: "/proc/sys/user/max_user_namespaces")
-                let newUser = CInt(BOX_CLONE_NEWUSER)
-                try check("unshare", box_unshare(newUser))
+                try enterUserNamespace()
                 try Sysctl.write(1, to: setting)
                 guard try Sysctl.read(setting) == 1 else { return 1 }
-                try check("unshare", box_unshare(newUser))
-                return box_unshare(newUser) == -1 ? errno : 2
+                try enterUserNamespace()
+                return errnoOf { () throws(KernelError) in try enterUserNamespace() }
             }
             #expect(ending == .exited(ENOSPC))
         }
@@ -131,5 +132,17 @@ struct SysctlTests {
         let path = AbsolutePath(literal: "/proc/self/comm")
         let error = errorOf { () throws(KernelError) in _ = try Sysctl.read(path) }
         #expect(error == KernelError(call: "read", code: EINVAL, subject: path.string))
+    }
+}
+
+/// Enters a new user namespace in which the present ids are mapped to themselves: a process without ids can't
+/// make another one.
+private func enterUserNamespace() throws(KernelError) {
+    let (user, group) = (geteuid(), getegid())
+    try check("unshare", box_unshare(CInt(BOX_CLONE_NEWUSER)))
+    for (file, text) in [
+        ("setgroups", "deny"), ("uid_map", "\(user) \(user) 1"), ("gid_map", "\(group) \(group) 1"),
+    ] {
+        try Descriptor.open("/proc/self/\(file)", O_WRONLY).write(all: Array(text.utf8))
     }
 }

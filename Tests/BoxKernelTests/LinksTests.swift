@@ -43,7 +43,8 @@ struct LinksTests {
             let ending = try inChild {
                 try enterNetworkNamespace()
                 try Capabilities.dropAll()
-                guard errnoOf({ () throws(KernelError) in try RouteSocket().bringUpLoopback() }) == EPERM else {
+                guard errnoOf({ () throws(KernelError) in try RouteSocket().bringUpLoopback() }) == EPERM
+                else {
                     return 1
                 }
                 return connectLoopback(1) == ENETUNREACH ? 0 : 2

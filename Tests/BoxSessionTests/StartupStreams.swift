@@ -1,7 +1,7 @@
 import Testing
 
-/// What full-screen programs wrote to an 80 × 24 terminal (`TERM=xterm-256color`) that answered their queries, from
-/// start to end, showing a file of numbered lines.
+/// What full-screen programs wrote to an 80 × 24 terminal (`TERM=xterm-256color`) that answered their
+/// queries, from start to end, showing a file of numbered lines.
 struct StartupStream: CustomTestStringConvertible, Sendable {
     let testDescription: String
     private let text: [String]

@@ -272,7 +272,7 @@ private func startInOwnGroup() throws -> pid_t {
     try unsafe check("posix_spawnattr_init", posix_spawnattr_init(&attributes))
     try unsafe check("setflags", posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETPGROUP)))
     let arguments: [UnsafeMutablePointer<CChar>?] = unsafe [strdup("sleep"), strdup("1000"), nil]
-    defer { for unsafeargument in unsafe arguments { unsafe free(argument) } }
+    defer { for index in 0..<2 { unsafe free(arguments[index]) } }
     var child: pid_t = 0
     let code = unsafe posix_spawn(&child, "/bin/sleep", nil, &attributes, arguments, [nil])
     try #require(code == 0)

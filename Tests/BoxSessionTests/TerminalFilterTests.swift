@@ -87,7 +87,8 @@ struct Row: CustomTestStringConvertible, Sendable {
         "\(esc)[?2l", "\(esc)[?1;2l", "\(esc)[?38h", "\(esc)[?46h", "\(esc)[2h", "\(esc)[62;0\"p",
         "\(esc)[1+p",
         "\(esc)%@", "\(esc)%/G", "\(esc) G", "\(esc)!x", "\(esc)GQ", "\(esc)[[",
-        "\(esc)[1?2h", "\(esc)[??1h", "\(esc)[1 1q", "\(esc)[1 $q",
+        "\(esc)[?65538l", "\(esc)[4294967302n", "\(esc)[12;2]", "\(esc)P1000p\(esc)\\", "\(esc)[1?2h",
+        "\(esc)[??1h", "\(esc)[1 1q", "\(esc)[1 $q",
     ].map { Row(removes: $0 == "\(esc)GQ" ? "\(esc)G" : $0) }
 
     @Test(arguments: harmful) func `a harmful sequence is removed in both modes`(row: Row) {

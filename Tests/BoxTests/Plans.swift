@@ -24,10 +24,15 @@ import Testing
         let states: Set = ["enforced", "missing", "accepted"]
         #expect(
             protections.count > 8 && protections.allSatisfy { states.contains($0["state"] as? String ?? "") })
-        let keys = String(decoding: outcome.out, as: UTF8.self).matches(of: /"([A-Za-z_]+)"\s*:/).map {
-            String($0.1)
-        }
+        let keys = Plans.keys(plan)
         #expect(keys.allSatisfy { $0 == $0.lowercased() }, "\(keys.filter { $0 != $0.lowercased() })")
+    }
+
+    /// All keys at any depth, but for the names of variables.
+    static func keys(_ value: Any) -> [String] {
+        if let list = value as? [Any] { return list.flatMap(keys) }
+        guard let object = value as? [String: Any] else { return [] }
+        return object.flatMap { [$0.key] + ($0.key == "environment" ? [] : keys($0.value)) }
     }
 
     @Test func `a plan starts nothing and writes nothing`() throws {

@@ -39,28 +39,43 @@ import Testing
         try check("make -s -j4", files: files, prints: "d")
     }
 
-    @Test func `clang with a sanitizer`() throws {
-        guard has("clang") else { return }
-        try check(
-            "clang -fsanitize=address -g -o a a.c && ./a",
-            files: ["a.c": "#include <stdio.h>\nint main(void) { puts(\"clean\"); return 0; }\n"],
-            prints: "clean", options: toolchain)
+    /// A toolchain outside of the system's directories: the option that grants it, and a line that finds it.
+    private func toolchain(of program: String) -> (options: [String], path: String) {
+        guard !["/usr/", "/bin/"].contains(where: program.hasPrefix) else { return ([], "") }
+        let folder = URL(filePath: program).deletingLastPathComponent()
+        let root = folder.deletingLastPathComponent().deletingLastPathComponent().path
+        return (["--read", root], "export PATH=\(folder.path):$PATH\n")
     }
 
-    /// The toolchain may be outside of the system's directories.
-    private var toolchain: [String] { [] }
+    @Test func `clang with a sanitizer`() throws {
+        guard let clang = Host.program("clang") else { return skip("program clang", "clang is not installed") }
+        let (options, path) = toolchain(of: clang)
+        try check(
+            path + "clang -fsanitize=address -g -o a a.c && ASAN_OPTIONS=detect_leaks=0 ./a",
+            files: ["a.c": "#include <stdio.h>\nint main(void) { puts(\"clean\"); return 0; }\n"],
+            prints: "clean", options: options)
+    }
 
     @Test func `swift builds a package`() throws {
-        guard let swift = Host.program("swift") else {
-            return skip("program swift", "swift is not installed")
-        }
+        guard let swift = Host.program("swift") else { return skip("program swift", "swift is not installed") }
+        let (options, path) = toolchain(of: swift)
+        let manifest = """
+            // swift-tools-version: 6.0
+            import PackageDescription
+            let package = Package(name: "hello", targets: [.executableTarget(name: "hello")])
+
+            """
         try check(
-            "export PATH=\(URL(filePath: swift).deletingLastPathComponent().path):$PATH; swift build 2>&1 | tail -3; .build/debug/hello",
-            files: [
-                "Package.swift":
-                    "// swift-tools-version: 6.0\nimport PackageDescription\nlet package = Package(name: \"hello\", targets: [.executableTarget(name: \"hello\")])\n",
-                "Sources/hello/main.swift": "print(\"hello from swift\")\n",
-            ], prints: "hello from swift", within: 240)
+            path + "swift build >log 2>&1 || tail -20 log; .build/debug/hello",
+            files: ["Package.swift": manifest, "Sources/hello/main.swift": "print(\"hello from swift\")\n"],
+            prints: "hello from swift", options: options, within: 240)
+    }
+
+    @Test func `a script writes to its streams by name`() throws {
+        let script = "echo one > /dev/stdout; echo two > /dev/stderr; echo three | cat /dev/stdin; cat < /dev/fd/0"
+        let outcome = try Box().shell(script, options: ["--quiet"])
+        #expect(
+            outcome.status == 0 && outcome.text == "one\nthree\n" && outcome.errors == "two\n", "\(outcome)")
     }
 
     @Test func `python makes a virtual environment and works in parallel`() throws {

@@ -9,7 +9,8 @@ import Testing
 
     @Test(arguments: [
         ("0.0.0.0", AddressClass.unspecified), ("0.0.0.1", .thisNetwork), ("0.255.255.255", .thisNetwork),
-        ("1.0.0.0", .global), ("9.255.255.255", .global), ("10.0.0.0", .private), ("10.255.255.255", .private),
+        ("1.0.0.0", .global), ("9.255.255.255", .global), ("10.0.0.0", .private),
+        ("10.255.255.255", .private),
         ("11.0.0.0", .global), ("100.63.255.255", .global), ("100.64.0.0", .shared),
         ("100.100.100.200", .metadata), ("100.127.255.255", .shared), ("100.128.0.0", .global),
         ("126.255.255.255", .global), ("127.0.0.0", .loopback), ("127.0.0.1", .loopback),
@@ -60,7 +61,8 @@ import Testing
         ("fd00::1", .uniqueLocal), ("fd00:ec2::253", .uniqueLocal), ("fd00:ec2::254", .metadata),
         ("fd20:ce::254", .metadata), ("fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", .uniqueLocal),
         ("fe00::", .reserved), ("fe7f:ffff::", .reserved), ("fe80::", .linkLocal), ("fe80::1", .linkLocal),
-        ("febf:ffff::", .linkLocal), ("fec0::", .siteLocal), ("feff:ffff::", .siteLocal), ("ff00::", .multicast),
+        ("febf:ffff::", .linkLocal), ("fec0::", .siteLocal), ("feff:ffff::", .siteLocal),
+        ("ff00::", .multicast),
         ("ff02::1", .multicast), ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", .multicast),
     ])
     func `an IPv6 address has the class of its range`(text: String, kind: AddressClass) throws {

@@ -51,7 +51,8 @@ import Testing
         ("github.com: 443", "a space in the port"), ("github.com:443 ", "a space behind"),
         ("github.com:4４3", "a full-width digit"), ("github.com:0x1bb", "hexadecimal"),
         ("github.com:443443443443443443443", "overflow"),
-        (" github.com:443", "a space in front"), ("git hub.com:443", "a space"), ("github.com\t:443", "a tab"),
+        (" github.com:443", "a space in front"), ("git hub.com:443", "a space"),
+        ("github.com\t:443", "a tab"),
         ("github.com\r\n:443", "a line end"), ("github.com\n.evil.com:443", "a line feed"),
         ("evil.com\0.github.com:443", "NUL in front of the allowed name"),
         ("github.com\0.evil.com:443", "NUL behind the allowed name"), ("github.com\u{7F}:443", "DEL"),
@@ -69,26 +70,33 @@ import Testing
         ("github.com/:443", "a slash"), ("evil.com/github.com:443", "a slash"),
         ("evil.com#github.com:443", "a fragment"), ("evil.com?.github.com:443", "a query"),
         ("github.com;.evil.com:443", "a semicolon"), ("github.com,evil.com:443", "a comma"),
-        ("//github.com:443", "slashes"), ("https://github.com:443", "a scheme"), ("*.github.com:443", "a star"),
+        ("//github.com:443", "slashes"), ("https://github.com:443", "a scheme"),
+        ("*.github.com:443", "a star"),
         ("git*.com:443", "a star"), ("!github.com:443", "a mark"), ("github.com!:443", "a mark"),
         ("(github.com):443", "parentheses"), ("\"github.com\":443", "quotes"), ("$HOME.com:443", "a dollar"),
-        ("a..b:443", "an empty label"), (".a.b:443", "an empty first label"), ("a.b..:443", "two trailing dots"),
+        ("a..b:443", "an empty label"), (".a.b:443", "an empty first label"),
+        ("a.b..:443", "two trailing dots"),
         (".:443", "a dot only"), ("..:443", "dots only"), ("-a.com:443", "a hyphen in front"),
         ("a-.com:443", "a hyphen behind"), ("a.-b.com:443", "a hyphen in front of a label"),
         ("a.com-:443", "a hyphen at the end"),
         ("[::1:443", "no closing bracket"), ("::1]:443", "no opening bracket"), ("::1:443", "no brackets"),
-        ("[]:443", "empty brackets"), ("[[::1]]:443", "double brackets"), ("[::1]]:443", "two closing brackets"),
+        ("[]:443", "empty brackets"), ("[[::1]]:443", "double brackets"),
+        ("[::1]]:443", "two closing brackets"),
         ("[::1]x:443", "text behind the bracket"), ("x[::1]:443", "text in front of the bracket"),
         ("[::1]", "no port behind the bracket"), ("[127.0.0.1]:443", "IPv4 in brackets"),
         ("[github.com]:443", "a name in brackets"), ("[fe80::1%eth0]:443", "a zone"),
-        ("[fe80::1%25eth0]:443", "an escaped zone"), ("[::1::]:443", "two gaps"), ("[:::1]:443", "three colons"),
+        ("[fe80::1%25eth0]:443", "an escaped zone"), ("[::1::]:443", "two gaps"),
+        ("[:::1]:443", "three colons"),
         ("[1:2:3:4:5:6:7]:443", "seven groups"), ("[1:2:3:4:5:6:7:8:9]:443", "nine groups"),
         ("[1:2:3:4:5:6:7::8]:443", "a gap of one group"), ("[12345::]:443", "five digits"),
-        ("[g::1]:443", "no hexadecimal digit"), ("[:1]:443", "one colon in front"), ("[1:]:443", "one colon behind"),
-        ("[0:0:0:0:0:0:0:1]:443", "not canonical"), ("[0::1]:443", "not canonical"), ("[::01]:443", "not canonical"),
+        ("[g::1]:443", "no hexadecimal digit"), ("[:1]:443", "one colon in front"),
+        ("[1:]:443", "one colon behind"),
+        ("[0:0:0:0:0:0:0:1]:443", "not canonical"), ("[0::1]:443", "not canonical"),
+        ("[::01]:443", "not canonical"),
         ("[2001:0db8::1]:443", "not canonical"), ("[2001:db8:0:0::1]:443", "not canonical"),
         ("[::127.0.0.1]:443", "not canonical"), ("[::ffff:7f00:1]:443", "not canonical"),
-        ("[::ffff:127.1]:443", "a short address inside"), ("[::ffff:127.0.0.01]:443", "a zero in front inside"),
+        ("[::ffff:127.1]:443", "a short address inside"),
+        ("[::ffff:127.0.0.01]:443", "a zero in front inside"),
         ("[::ffff:0x7f.0.0.1]:443", "hexadecimal inside"), ("[1:0:0:4:0:0:0:8]:443", "not canonical"),
         ("[v1.fe80::a]:443", "a future address"),
     ])
@@ -111,7 +119,9 @@ import Testing
     func `what resolvers would take for an address or complete by themselves is unusable`(
         host: String, why: String
     ) {
-        #expect { try HostTarget(authority: host + ":443") } throws: { ($0 as? HostRefusal)?.kind == .unusable }
+        #expect { try HostTarget(authority: host + ":443") } throws: {
+            ($0 as? HostRefusal)?.kind == .unusable
+        }
     }
 
     @Test func `labels have at most 63 bytes and names at most 253`() throws {
@@ -144,7 +154,9 @@ import Testing
         for _ in 0..<2000 {
             var value = UInt128.random(in: .min ... .max, using: &generator)
             // Zero groups, so that runs of all kinds come up.
-            for group in 0..<8 where Bool.random(using: &generator) { value &= ~(0xFFFF << UInt128(16 * group)) }
+            for group in 0..<8 where Bool.random(using: &generator) {
+                value &= ~(0xFFFF << UInt128(16 * group))
+            }
             let address = IPAddress.v6(value)
             #expect(IPAddress(v6: address.description) == address, "\(address)")
         }

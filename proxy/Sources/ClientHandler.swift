@@ -83,8 +83,7 @@ final class ClientHandler: ChannelInboundHandler {
             // The client has seen our end and closed its own: nothing is left to wait for.
             peer?.close()
         } else if relay.isOpen {
-            relay.upEnds = true
-            upstream?.peer?.endOutput { [weak self] in self?.ended(up: true) }
+            endUpstream()
         } else {
             perform(connection.clientClosed())
         }
@@ -95,6 +94,8 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        // Where our output has ended before, the program's end comes as this and not as an event of its own.
+        if relay.isOpen, relay.downEnded { relay.upEnds = true }
         deliverRest()
         // After `over` this says nothing more.
         perform(connection.abort(relay.upEnds ? nil : "the program closed the connection"))
@@ -130,8 +131,7 @@ final class ClientHandler: ChannelInboundHandler {
     func upstreamEnded(_ source: UpstreamHandler) {
         guard source === upstream, !isFinishing else { return }
         if relay.isOpen {
-            relay.downEnds = true
-            peer?.endOutput { [weak self] in self?.ended(up: false) }
+            endDownstream()
         } else {
             perform(connection.upstreamClosed())
         }
@@ -139,8 +139,10 @@ final class ClientHandler: ChannelInboundHandler {
 
     func upstreamInactive(_ source: UpstreamHandler) {
         guard source === upstream, !isFinishing else { return }
-        if relay.isOpen, relay.downEnds {
-            // It has said all; what the program has not read yet is still on its way.
+        if relay.isOpen, relay.downEnds || relay.upEnded {
+            // It has said all; what the program has not read yet is still on its way. Where our output to the
+            // server has ended before, its end comes as this and not as an event of its own.
+            if !relay.downEnds { endDownstream() }
             ended(up: true)
         } else if relay.isOpen {
             perform(connection.abort("the server closed the connection"))
@@ -152,6 +154,18 @@ final class ClientHandler: ChannelInboundHandler {
     func broken(_ detail: String, upstream source: UpstreamHandler) {
         guard source === upstream, !isFinishing else { return }
         perform(connection.abort(detail))
+    }
+
+    /// Passes the program's end on, behind all that it sent.
+    private func endUpstream() {
+        relay.upEnds = true
+        upstream?.peer?.endOutput { [weak self] in self?.ended(up: true) }
+    }
+
+    /// Passes the server's end on, behind all that it sent.
+    private func endDownstream() {
+        relay.downEnds = true
+        peer?.endOutput { [weak self] in self?.ended(up: false) }
     }
 
     private func ended(up: Bool) {
@@ -199,6 +213,7 @@ final class ClientHandler: ChannelInboundHandler {
             meter.milliseconds = Int((NIODeadline.now() - began).nanoseconds / 1_000_000)
             door.log(.closed(request, meter, detail))
         case .relay: relay.isOpen = true
+        case .endUpstream: endUpstream()
         case .nextRequest: partFromUpstream()
         case .finish: finish()
         case .abort:

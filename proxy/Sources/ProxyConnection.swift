@@ -1,4 +1,7 @@
 package import BoxAudit
+#if DEBUG
+    internal import BoxKernel
+#endif
 package import BoxTypes
 package import NIOCore
 
@@ -36,6 +39,8 @@ package struct ProxyConnection: Sendable {
         case logClose(Request, detail: String?)
         /// From here on bytes pass untouched, both ways.
         case relay
+        /// The program will send nothing more into the tunnel.
+        case endUpstream
         /// Close the connection to the origin server and wait for another request.
         case nextRequest
         /// Send what is written, then close both connections.
@@ -142,6 +147,11 @@ package struct ProxyConnection: Sendable {
         let head: RequestHead
         do throws(RequestRefusal) { head = try RequestHead(message) } catch { return refuse(error) }
         let target = head.target
+        #if DEBUG
+            // A debug build may leave this check out, for the tests.
+            let own = (try? HostRule(target.description)).map { [$0] } ?? []
+            let rules = Mutation.drops("proxy-check") ? Allowlist(allow: own, deny: []) : rules
+        #endif
         let decision = rules.decide(target)
         guard !isFull else {
             let why = "the session has as many connections as it may"
@@ -241,7 +251,9 @@ package struct ProxyConnection: Sendable {
         guard case .dialling(let request) = state else { return abort("connected twice") }
         guard request.via == .connect else {
             state = .exchange(request, Exchange(request.head))
-            return [.toUpstream(request.head.serialized)] + proceed(rules)
+            let actions = [.toUpstream(request.head.serialized)] + proceed(rules)
+            // A body that the program's end has cut can't be completed any more.
+            return clientEnded ? actions + clientClosed() : actions
         }
         if request.target.port == .https {
             state = .serverName(request, ClientHelloReader(), seen: 0)
@@ -253,7 +265,7 @@ package struct ProxyConnection: Sendable {
     private mutating func openTunnel(_ request: Request) -> [Action] {
         state = .tunnel(request)
         let early = takeHeld()
-        return early.readableBytes > 0 ? [.relay, .toUpstream(early)] : [.relay]
+        return [.relay] + (early.readableBytes > 0 ? [.toUpstream(early)] : []) + (clientEnded ? [.endUpstream] : [])
     }
 
     // MARK: The name check

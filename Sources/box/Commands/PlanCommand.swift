@@ -15,7 +15,9 @@ struct PlanCommand: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
-    @Argument(parsing: .captureForPassthrough, help: ArgumentHelp("The agent, or -- and a command.", valueName: "words"))
+    @Argument(
+        parsing: .captureForPassthrough,
+        help: ArgumentHelp("The agent, or -- and a command.", valueName: "words"))
     var words: [String] = []
 
     func run() throws {

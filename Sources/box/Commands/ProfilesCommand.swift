@@ -6,7 +6,8 @@ import Profiles
 /// `box profiles [show NAME]`: the shipped profiles.
 struct ProfilesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "profiles", abstract: "List the profiles, or show one.", subcommands: [List.self, Show.self],
+        commandName: "profiles", abstract: "List the profiles, or show one.",
+        subcommands: [List.self, Show.self],
         defaultSubcommand: List.self)
 
     struct List: ParsableCommand {

@@ -19,12 +19,23 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Print card and receipt even if standard error is not a terminal.")
     var card = false
 
-    @Argument(parsing: .captureForPassthrough, help: ArgumentHelp("The agent, or -- and a command.", valueName: "words"))
+    #if DEBUG
+        @Option(help: .hidden)
+        var dropLayer: String?
+    #endif
+
+    @Argument(
+        parsing: .captureForPassthrough,
+        help: ArgumentHelp("The agent, or -- and a command.", valueName: "words"))
     var words: [String] = []
 
     func run() throws {
         if words.first == "--help" || words.first == "-h" { throw CleanExit.helpRequest(self) }
-        try Launcher(options: options, words: words, quiet: quiet, card: card).run()
+        var launcher = Launcher(options: options, words: words, quiet: quiet, card: card)
+        #if DEBUG
+            launcher.droppedLayer = dropLayer
+        #endif
+        try launcher.run()
     }
 }
 
@@ -51,18 +62,23 @@ struct Launcher {
     let words: [String]
     let quiet: Bool
     let card: Bool
+    /// Only a debug build can leave a layer out.
+    var droppedLayer: String?
 
     /// Never returns normally: the command's status is thrown.
     func run() throws {
         // Planned once for the refusals, so that nothing is made for a command that will not run.
         let draft = try Request(options, words: words, session: options.name ?? "draft")
+        var plan = draft.plan
+        #if DEBUG
+            if let droppedLayer { try Mutant.apply(droppedLayer, to: &plan, facts: draft.facts) }
+        #endif
         let outcome: Outcome
         let showsCard = !quiet && (card || isatty(2) == 1)
         do throws(SessionError) {
             let directory = try SessionDirectory(
                 name: options.name, stem: draft.stem, state: draft.facts.stateDirectory)
             let name = directory.name
-            var plan = draft.plan
             plan.setVariable("BOX_SESSION", to: name)
             plan.setFilter(
                 try FilterCache.program(

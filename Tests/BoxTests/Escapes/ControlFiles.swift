@@ -123,7 +123,7 @@ import Testing
         let outcome = try box.shell(
             "cat private; echo changed > private; mkdir d; echo x > d/new; ln -s new d/link; stat -c %u private d d/new | sort -u | wc -l; id -u; stat -c %u d"
         )
-        #expect(outcome.lines.first == "mine" && outcome.status == 0, "\(outcome)")
+        #expect(outcome.lines.first?.hasPrefix("mine") == true && outcome.status == 0, "\(outcome)")
         #expect(outcome.lines.suffix(2).first == outcome.lines.last, "inside they are one's own: \(outcome)")
         for name in ["private", "d", "d/new", "d/link"] {
             let attributes = try FileManager.default.attributesOfItem(

@@ -10,7 +10,7 @@ import Testing
         "fsconfig=22", "fsmount=1", "mount_setattr=38", "sethostname=1", "seccomp=22", "landlock_add_rule=22",
         "landlock_restrict_self=1", "capset=1", "memfd_create=38", "listen=98", "bind=98", "socket=1",
         "prlimit64=1",
-        "setrlimit=1", "pidfd_open=38", "pidfd_send_signal=38", "signalfd4=38", "close_range=38",
+        "setrlimit=1", "pidfd_open=38", "signalfd4=38", "close_range=38",
         "execveat=38",
         "setsid=1", "socketpair=24", "unshare=1", "setresuid=1", "setgroups=1", "sendmsg=32", "chroot=1",
     ]

@@ -191,9 +191,13 @@ import Testing
                     || mount.target.hasPrefix("/dev/"), "\(mount.whole)")
             #expect(mount.tags.isEmpty, "propagates: \(mount.whole)")
         }
-        for target in ["/", "/usr", "/etc", "/dev"] {
-            let mount = try #require(mounts.last { $0.target == target }, "no mount at \(target)")
-            #expect(mount.options.contains("ro"), "\(mount.whole)")
+        // What is not a mount of its own is part of the one above it.
+        for target in ["/", "/usr", "/etc", "/dev", "/var", "/home", "/opt", "/bin", "/lib"] {
+            let above = mounts.filter {
+                target == $0.target || target.hasPrefix($0.target == "/" ? "/" : $0.target + "/")
+            }
+            let mount = try #require(above.max { $0.target.count < $1.target.count })
+            #expect(mount.options.contains("ro"), "\(target): \(mount.whole)")
         }
         for target in ["/tmp", "/var/tmp", "/dev/shm", "/run"] {
             let mount = try #require(mounts.last { $0.target == target }, "no mount at \(target)")

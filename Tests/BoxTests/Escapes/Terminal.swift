@@ -163,7 +163,8 @@ import Testing
             ["/bin/bash", "--norc", "--noprofile", "-i"], options: ["--quiet", "--env", "PS1=in$ "],
             streams: .terminal(rows: 24, columns: 80))
         try shell.expect("in$ ")
-        try shell.send("cat\n")
+        try shell.send("echo rea''dy; cat\n")
+        try shell.expect("ready")
         try shell.send("hello\n")
         try shell.expect("hello\r\nhello")
         try shell.send("\u{1a}")
@@ -176,10 +177,29 @@ import Testing
 
     /// What would act on the user's terminal, and must not come through.
     static let hostile = [
-        "\u{1b}]52;c;aGVsbG8=\u{7}", "\u{1b}]52;c;aGVsbG8=\u{1b}\\", "\u{1b}[c", "\u{1b}[>c", "\u{1b}[6n",
-        "\u{1b}[5n",
-        "\u{1b}]11;?\u{7}", "\u{1b}[?1;2c\u{1b}[0x", "\u{1b}P$qm\u{1b}\\", "\u{1b}[21t",
+        "\u{1b}]52;c;aGVsbG8=\u{7}", "\u{1b}]52;c;aGVsbG8=\u{1b}\\", "\u{1b}]52;p;?\u{7}", "\u{1b}[21t",
+        "\u{1b}[20t", "\u{1b}]50;?\u{7}", "\u{1b}]1337;File=name=eA==;inline=0:eA==\u{7}", "\u{5}",
+        "\u{1b}]1337;CopyToClipboard=\u{7}", "\u{1b}P0;1|17/6c73\u{1b}\\", "\u{1b}]46;/tmp/x\u{7}",
+        "\u{1b}_Gt=f,a=T;L2V0Yy9wYXNzd2Q=\u{1b}\\", "\u{1b}[5i",
     ]
+    /// What a terminal answers: harmless where the answer goes to the program, typed text where it does not.
+    static let queries = [
+        "\u{1b}[c", "\u{1b}[>c", "\u{1b}[6n", "\u{1b}[5n", "\u{1b}]11;?\u{7}", "\u{1b}P$qm\u{1b}\\", "\u{1b}[0x",
+    ]
+
+    @Test(arguments: queries)
+    func `a query is filtered where its answer would go to the user's shell`(_ query: String) throws {
+        row("TT-06")
+        let box = try Box()
+        try box.scratch.write("before" + query + "after", to: box.scratch.project + "/query")
+        let command = [Box.binary, "run"] + box.options + ["--quiet", "--", "/bin/cat", "query"]
+        let shell = try Running(
+            ["/bin/sh", "-c", "\"$@\" </dev/null", "sh"] + command, environment: box.environment,
+            directory: box.scratch.project, streams: .terminal(rows: 24, columns: 80))
+        let outcome = try shell.wait()
+        #expect(
+            outcome.status == 0 && outcome.text.contains("beforeafter"), "\(outcome.text.debugDescription)")
+    }
 
     @Test(arguments: hostile)
     func `a sequence that makes the terminal act is filtered`(_ sequence: String) throws {
