@@ -39,6 +39,8 @@ extension Attempt {
 
     /// An ioctl on a terminal of this process's own, which controls it, so that nobody's input is touched.
     func terminalControl(_ request: Int, typing: Bool) throws(Broken) -> String {
+        // The terminal hangs up when it is closed here, before the answer is given.
+        signal(SIGHUP, SIG_IGN)
         let terminal = try Broken.unless { () throws(KernelError) in
             try Processes.newSession()
             let terminal = try PseudoTerminal()

@@ -50,14 +50,22 @@ extension Attempt {
             }
     }
 
-    /// Opened only, never written.
+    /// Opened only, never written. An ordinary user may open none anywhere, so the mounts are looked at as well.
     func globalSettings() throws(Broken) -> String {
         let settings = [
             "/proc/sys/kernel/core_pattern", "/proc/sys/vm/drop_caches", "/proc/sys/fs/file-max",
             "/proc/sys/kernel/modprobe", "/proc/irq/default_smp_affinity", "/proc/sysrq-trigger",
         ]
         for path in settings where try open(path, O_WRONLY) == "succeeded" { return "\(path) opens" }
-        return "none opens"
+        for directory in ["/proc/sys", "/proc/irq"] {
+            var status = statvfs()
+            guard unsafe statvfs(directory, &status) == 0 else {
+                throw Broken("\(directory): \(errorName(errno))")
+            }
+            // ST_RDONLY
+            if status.f_flag & 1 == 0 { return "\(directory) is writable for who may" }
+        }
+        return "none opens, read-only"
     }
 
     /// Asks of every setting whether it could be written.

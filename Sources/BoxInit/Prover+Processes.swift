@@ -49,7 +49,9 @@ extension Attempt {
     /// One byte at an address that a copy of this process has, too.
     func readMemory(of pid: Int) throws(Broken) -> String {
         var byte: UInt8 = 0
-        let address = unsafe withUnsafeMutableBytes(of: &byte) { raw in UInt64(UInt(bitPattern: raw.baseAddress)) }
+        let address = unsafe withUnsafeMutableBytes(of: &byte) { raw in
+            UInt64(UInt(bitPattern: raw.baseAddress))
+        }
         // struct iovec: address, length. The address lies in the stack, mapped in parent and copy alike.
         let vector = [UInt8](little: address, 1)
         return try SystemCall.word(

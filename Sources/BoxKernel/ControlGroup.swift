@@ -74,7 +74,7 @@ package struct ControlGroup: ~Copyable {
                 throw KernelError(call: "rmdir", code: code, subject: path.string)
             }
             var wait = pollfd(fd: events.number, events: Int16(POLLPRI), revents: 0)
-            let ready = unsafe poll(&wait, 1, CInt(clamping: left))
+            let ready = unsafe Glibc.poll(&wait, 1, CInt(clamping: left))
             if ready < 0 && errno != EINTR {
                 throw KernelError(call: "poll", code: errno, subject: path.string)
             }
@@ -103,7 +103,7 @@ package struct ControlGroup: ~Copyable {
         if let weight = limits.cpuWeight { try write(String(weight), to: "cpu.weight") }
     }
 
-    /// A kernel that does not account swap has no `memory.swap.max`; that is right only where there is no swap.
+    /// A kernel that does not account swap has no `memory.swap.max`; that is right only without swap.
     private borrowing func forbidSwap() throws(KernelError) {
         do throws(KernelError) { try write("0", to: "memory.swap.max") } catch {
             guard error.code == ENOENT else { throw error }

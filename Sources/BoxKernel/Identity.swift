@@ -19,7 +19,7 @@ package struct IdentityMapping: Hashable, Sendable {
 package enum Identity {
     /// Gives a child that was started in a new user namespace its one user and one group, from outside.
     ///
-    /// `setgroups` is denied first: the kernel demands that of an unprivileged writer, and otherwise a process
+    /// `setgroups` is denied first: the kernel wants that of an unprivileged writer, and otherwise a process
     /// inside could drop a group that a file denies access to. Outside id 0 is refused here (`EPERM`) whoever
     /// asks: a namespace that maps it owns what root owns.
     package static func write(

@@ -33,7 +33,8 @@ package enum Diagnosis {
         case .procMasks:
             return policy.syscalls.profile == Planner.nestedProfile
                 ? .missing(
-                    "masks on /proc would make the kernel refuse the /proc of a sandbox inside", fix: "")
+                    "masks on /proc would make the kernel refuse the /proc of a sandbox inside",
+                    fix: withoutNested)
                 : .enforced("only own processes, \(Planner.maskedInProc.count) names masked")
         case .seccomp:
             return facts.hasSeccomp
@@ -44,7 +45,7 @@ package enum Diagnosis {
             return landlock(protection, policy: policy, facts: facts)
         case .nestedNamespaces:
             return policy.syscalls.profile == Planner.nestedProfile
-                ? .missing("the nested profile lets programs make sandboxes inside", fix: "")
+                ? .missing("the nested profile lets programs make sandboxes inside", fix: withoutNested)
                 : .enforced("user.max_user_namespaces = 0 inside")
         case .processLimit: return processLimit(policy, facts)
         case .memoryLimit:
@@ -78,7 +79,7 @@ package enum Diagnosis {
             }
         if policy.syscalls.profile == Planner.nestedProfile, protection != .landlockScope {
             guard protection == .landlock else { return nil }
-            return .missing("file rules would forbid every mount of a sandbox inside", fix: "")
+            return .missing("file rules would forbid every mount of a sandbox inside", fix: withoutNested)
         }
         let abi = facts.landlock.number
         if abi >= need { return .enforced("\(what) (ABI \(abi))") }
@@ -112,7 +113,26 @@ package enum Diagnosis {
     ) -> Finding? {
         guard wanted else { return nil }
         guard let reason = facts.controlGroups.missing[controller] else { return .enforced("control group") }
-        return .missing(reason, fix: "")
+        return withFix(reason)
+    }
+
+    private static let withoutNested =
+        "Use the default system call profile where nothing makes sandboxes inside."
+
+    /// The reasons of control groups end with what to do: after the last colon, or in brackets.
+    private static func withFix(_ reason: String) -> Finding {
+        let verbs = ["boot", "start", "add", "run", "move", "ask"]
+        for (mark, end) in [(" (", ")"), (": ", ""), ("; ", "")] {
+            guard let place = reason.indices.last(where: { reason[$0...].hasPrefix(mark) }),
+                reason.hasSuffix(end)
+            else { continue }
+            let advice = reason[place...].dropFirst(mark.count).dropLast(end.count)
+            guard verbs.contains(where: { advice.hasPrefix($0 + " ") }) else { continue }
+            let fix = advice.prefix(1).uppercased() + advice.dropFirst() + "."
+            return .missing(String(reason[..<place]), fix: fix)
+        }
+        return .missing(
+            reason, fix: "Ask the administrator for a cgroup v2 with this controller, delegated to you.")
     }
 
     private static func controlFiles(_ policy: Policy, _ facts: HostFacts) -> Finding? {

@@ -25,7 +25,8 @@ extension DoctorReport {
         let detail = state.detail.escapedForTerminal
         switch state.state {
         case .enforced: return ["  \(ink.green("enforced")) \(name)\(detail)"]
-        case .accepted: return ["  \(ink.yellow("missing "))" + " \(name)\(detail) (the policy accepts it)"] + fix(state)
+        case .accepted:
+            return ["  \(ink.yellow("missing "))" + " \(name)\(detail) (the policy accepts it)"] + fix(state)
         case .missing: return ["  \(ink.red("MISSING "))" + " \(name)\(detail)"] + fix(state)
         }
     }
@@ -36,16 +37,21 @@ extension DoctorReport {
         return state.fix.split(separator: "\n").map { "             fix: " + String($0).escapedForTerminal }
     }
 
-    private static func wrapped(_ indent: String, _ text: String) -> [String] { [indent + text.escapedForTerminal] }
+    private static func wrapped(_ indent: String, _ text: String) -> [String] {
+        [indent + text.escapedForTerminal]
+    }
 
     /// A table: what was tried, what had to be seen, what was seen.
     private func proof(_ ink: Ink) -> [String] {
         let attempts = probes.map { $0.row.attempt.escapedForTerminal }
-        let expected = probes.map { $0.row.expected.joined(separator: " or ").escapedForTerminal.shortened(to: 32) }
+        let expected = probes.map {
+            $0.row.expected.joined(separator: " or ").escapedForTerminal.shortened(to: 32)
+        }
         let seen = probes.map { $0.observed.escapedForTerminal.shortened(to: 60) }
         let width = min(48, attempts.map(\.count).max() ?? 0) + 2
         let second = (expected.map(\.count).max() ?? 0) + 2
-        let head = "  " + "id".padded(to: 7) + "attempted inside".padded(to: width) + "expected".padded(to: second)
+        let head =
+            "  " + "id".padded(to: 7) + "attempted inside".padded(to: width) + "expected".padded(to: second)
         var lines = [ink.bold(head + "observed")]
         for (index, probe) in probes.enumerated() {
             let row =
@@ -57,7 +63,8 @@ extension DoctorReport {
                 let control = probe.control.escapedForTerminal.shortened(to: 60)
                 lines.append(ink.red("✗ \(row)\(seen[index])") + " (without box: \(control))")
             case .skipped(let reason):
-                lines.append("\(ink.yellow("–")) \(row)skipped: \(reason.escapedForTerminal.shortened(to: 80))")
+                lines.append(
+                    "\(ink.yellow("–")) \(row)skipped: \(reason.escapedForTerminal.shortened(to: 80))")
             }
         }
         return lines
@@ -85,11 +92,15 @@ private struct Ink {
     func red(_ text: String) -> String { paint("31", text) }
     func green(_ text: String) -> String { paint("32", text) }
     func yellow(_ text: String) -> String { paint("33", text) }
-    private func paint(_ code: String, _ text: String) -> String { isOn ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text }
+    private func paint(_ code: String, _ text: String) -> String {
+        isOn ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
+    }
 }
 
 extension String {
-    fileprivate func padded(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - count)) }
+    fileprivate func padded(to width: Int) -> String {
+        self + String(repeating: " ", count: max(1, width - count))
+    }
 
     fileprivate func shortened(to count: Int) -> String {
         self.count <= count ? self : self.prefix(max(0, count - 1)) + "…"

@@ -17,6 +17,13 @@ package struct DoctorReport: Equatable, Sendable {
         /// What the same attempt did without a sandbox.
         package var control: String
         package var verdict: Verdict
+
+        package init(row: ProbeRow, observed: String, control: String, verdict: Verdict) {
+            self.row = row
+            self.observed = observed
+            self.control = control
+            self.verdict = verdict
+        }
     }
 
     package var protections: [Plan.ProtectionState]
@@ -27,7 +34,8 @@ package struct DoctorReport: Equatable, Sendable {
     package var notes: [String]
 
     package init(
-        protections: [Plan.ProtectionState], probes: [ProbeResult] = [], failure: String? = nil, notes: [String] = []
+        protections: [Plan.ProtectionState], probes: [ProbeResult] = [], failure: String? = nil,
+        notes: [String] = []
     ) {
         self.protections = protections
         self.probes = probes
@@ -37,7 +45,8 @@ package struct DoctorReport: Equatable, Sendable {
 
     /// Whether nothing is missing that the policy does not accept, and nothing forbidden worked.
     package var ok: Bool {
-        failure == nil && !protections.contains { $0.state == .missing } && !probes.contains { $0.verdict == .failed }
+        failure == nil && !protections.contains { $0.state == .missing }
+            && !probes.contains { $0.verdict == .failed }
     }
 
     /// Joins what was seen inside and without a sandbox. Every row of the table gets a result.
@@ -53,7 +62,8 @@ package struct DoctorReport: Equatable, Sendable {
     }
 
     private static func verdict(
-        _ row: ProbeRow, _ inside: ProbeAnswer?, _ control: ProbeAnswer?, _ protections: [Plan.ProtectionState]
+        _ row: ProbeRow, _ inside: ProbeAnswer?, _ control: ProbeAnswer?,
+        _ protections: [Plan.ProtectionState]
     ) -> ProbeResult.Verdict {
         let name = row.protection.rawValue
         guard let protection = protections.first(where: { $0.protection == row.protection }) else {
@@ -98,7 +108,8 @@ package struct DoctorReport: Equatable, Sendable {
     private static func json(_ state: Plan.ProtectionState) -> JSONOutput {
         .object([
             ("name", .text(state.protection.rawValue)),
-            ("state", .text(state.state == .enforced ? "enforced" : "missing")), ("detail", .text(state.detail)),
+            ("state", .text(state.state == .enforced ? "enforced" : "missing")),
+            ("detail", .text(state.detail)),
             ("fix", .text(state.fix)), ("accepted", .bool(state.state == .accepted)),
         ])
     }
@@ -108,8 +119,10 @@ package struct DoctorReport: Equatable, Sendable {
         if case .skipped(let reason) = probe.verdict { skipped = .text(reason) }
         return .object([
             ("id", .text(probe.row.id)), ("attempt", .text(probe.row.attempt)),
-            ("expected", .text(probe.row.expected.joined(separator: " or "))), ("observed", .text(probe.observed)),
-            ("passed", .bool(probe.verdict == .passed)), ("control", .text(probe.control)), ("skipped", skipped),
+            ("expected", .text(probe.row.expected.joined(separator: " or "))),
+            ("observed", .text(probe.observed)),
+            ("passed", .bool(probe.verdict == .passed)), ("control", .text(probe.control)),
+            ("skipped", skipped),
         ])
     }
 }

@@ -12,12 +12,16 @@ struct HostBait: ~Copyable {
 
     /// Lays everything.
     static func lay() throws(SessionError) -> HostBait {
-        do throws(KernelError) { return try HostBait() } catch { throw SessionError(step: "prepare the proof", error) }
+        do throws(KernelError) { return try HostBait() } catch {
+            throw SessionError(step: "prepare the proof", error)
+        }
     }
 
     private init() throws(KernelError) {
         var template = Array("/tmp/box-doctor-XXXXXX".utf8CString)
-        guard unsafe mkdtemp(&template) != nil else { throw KernelError(call: "mkdtemp", code: errno, subject: "/tmp") }
+        guard unsafe mkdtemp(&template) != nil else {
+            throw KernelError(call: "mkdtemp", code: errno, subject: "/tmp")
+        }
         let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         var targets = ProbeTargets()
         targets.file = path + "/file"

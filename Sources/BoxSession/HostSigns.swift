@@ -3,9 +3,9 @@ internal import BoxTypes
 internal import Glibc
 
 /// What about this host decides whether and why sandboxes are refused, as read, with nothing decided.
-struct HostSigns: Equatable, Sendable {
+package struct HostSigns: Equatable, Sendable {
     /// The kind of container that box itself runs in.
-    enum Container: String, Equatable, Sendable {
+    package enum Container: String, Equatable, Sendable {
         case docker = "Docker"
         case podman = "Podman"
         case kubernetes = "Kubernetes"
@@ -13,27 +13,29 @@ struct HostSigns: Equatable, Sendable {
         case other = "a container"
     }
 
-    var isRoot = false
+    package var isRoot = false
     /// `user.max_user_namespaces`; nil if the kernel has no user namespaces.
-    var mostNamespaces: Int? = 1
+    package var mostNamespaces: Int? = 1
     /// `kernel.unprivileged_userns_clone`, of Debian's and of hardened kernels.
-    var unprivilegedClone: Int?
+    package var unprivilegedClone: Int?
     /// `kernel.apparmor_restrict_unprivileged_userns`, of Ubuntu 23.10 and later.
-    var appArmorRestriction: Int?
+    package var appArmorRestriction: Int?
     /// The AppArmor label of this process; empty if there is none.
-    var label = ""
+    package var label = ""
     /// `kernel.yama.ptrace_scope`; nil without Yama.
-    var yama: Int?
-    var container: Container?
+    package var yama: Int?
+    package var container: Container?
     /// What is mounted over parts of `/proc`.
-    var coversOnProc: [String] = []
+    package var coversOnProc: [String] = []
     /// Devices that a sandbox needs and the host's `/dev` lacks.
-    var missingDevices: [String] = []
+    package var missingDevices: [String] = []
     /// Box's own executable, for the fixes.
-    var program = "/usr/local/bin/box"
+    package var program = "/usr/local/bin/box"
+
+    package init() {}
 
     /// Whether an AppArmor profile of its own lets box make user namespaces.
-    var hasProfile: Bool { !label.isEmpty && !label.hasPrefix("unconfined") }
+    package var hasProfile: Bool { !label.isEmpty && !label.hasPrefix("unconfined") }
 
     /// Reads them.
     static func gather(isRoot: Bool) -> HostSigns {
@@ -68,7 +70,7 @@ struct HostSigns: Equatable, Sendable {
     }
 
     /// Which container it is, by the files that each leaves and by the names of control groups.
-    static func container(
+    package static func container(
         hasDockerFile: Bool, hasPodmanFile: Bool, hasServiceAccount: Bool, groups: String, environment: String
     ) -> Container? {
         if hasServiceAccount || groups.contains("kubepods") { return .kubernetes }
@@ -81,7 +83,7 @@ struct HostSigns: Equatable, Sendable {
 
     /// The mounts below `/proc` that would keep the kernel from giving a new one (mount_too_revealing): all but
     /// those on the directories that are made to be mounted on.
-    static func covers(_ mountinfo: String) -> [String] {
+    package static func covers(_ mountinfo: String) -> [String] {
         mountinfo.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ")
             guard fields.count > 5, fields[4].hasPrefix("/proc/"), fields[4] != "/proc/sys/fs/binfmt_misc",

@@ -1,15 +1,15 @@
 internal import BoxKernel
-internal import BoxPlan
+package import BoxPlan
 internal import BoxTypes
 internal import Glibc
 
 /// Why this host refuses sandboxes, and what the user can do about it.
-enum NamespaceObstacle {
+package enum NamespaceObstacle {
     /// What the host's settings alone tell; cheap, for every start.
     static func find(isRoot: Bool) -> HostFacts.Obstacle? { bySettings(HostSigns.gather(isRoot: isRoot)) }
 
     /// What settings tell before anything is tried; nil if they do not stand in the way.
-    static func bySettings(_ signs: HostSigns) -> HostFacts.Obstacle? {
+    package static func bySettings(_ signs: HostSigns) -> HostFacts.Obstacle? {
         guard let most = signs.mostNamespaces else {
             return HostFacts.Obstacle(
                 reason: "this kernel was built without user namespaces",
@@ -32,7 +32,8 @@ enum NamespaceObstacle {
     }
 
     /// What it means that a rehearsal of the set-up was refused.
-    static func explain(_ step: RehearsalStep, code: Int32, _ signs: HostSigns) -> HostFacts.Obstacle {
+    package static func explain(_ step: RehearsalStep, code: Int32, _ signs: HostSigns) -> HostFacts.Obstacle
+    {
         // A setting that forbids it is the likeliest cause, whatever the call says.
         if let known = bySettings(signs) { return known }
         switch step {
@@ -68,7 +69,8 @@ enum NamespaceObstacle {
                 fix: "End other sandboxes, or: sudo sysctl -w user.max_user_namespaces=10000")
         case EINVAL where signs.mostNamespaces == nil:
             return HostFacts.Obstacle(
-                reason: "this kernel was built without user namespaces", fix: "Use a kernel with CONFIG_USER_NS.")
+                reason: "this kernel was built without user namespaces",
+                fix: "Use a kernel with CONFIG_USER_NS.")
         case EINVAL:
             return HostFacts.Obstacle(
                 reason: "the kernel lacks one of the namespaces user, mount, pid, net, ipc, uts, cgroup",
@@ -108,7 +110,7 @@ enum NamespaceObstacle {
         }
         return HostFacts.Obstacle(
             reason: "the kernel refuses a new /proc, since the present one is partly covered "
-                + "(\(signs.coversOnProc.count) places, for example \(first))", fix: outside(signs))
+                + "(for example \(first))", fix: outside(signs))
     }
 
     // MARK: - Fixes

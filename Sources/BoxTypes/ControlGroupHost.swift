@@ -149,9 +149,9 @@ extension ControlGroupSupport {
     ///
     /// A group takes the session if box may make a child in it and move a process from its own group there
     /// (write access to `cgroup.procs` of the common ancestor, which is that group), and if it has no
-    /// processes of its own. Among those the one with the most controllers wins. Of equals it is the true root,
-    /// which only root can write and no session manager owns; otherwise the nearest, so that limits of the
-    /// groups around box go on to hold.
+    /// processes of its own. Among those the one with the most controllers wins. Of equals it is the true
+    /// root, which only root can write and no session manager owns; otherwise the nearest, so that limits of
+    /// the groups around box go on to hold.
     package init(_ host: ControlGroupHost) {
         if let reason = host.location.obstacleReason {
             self.init(

@@ -52,7 +52,7 @@ extension ControlGroupHost {
         }
         if isSystemd { return "not delegated: run `\(Self.systemdRun)`" }
         return
-            "not delegated: no group above \(own.path) is writable; ask root to make one and to start box in it"
+            "not delegated: no group above \(own.path) is writable; ask root for one and to start box in it"
     }
 
     /// Whether the own group is one that systemd made.

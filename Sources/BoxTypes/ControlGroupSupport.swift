@@ -35,7 +35,7 @@ package struct ControlGroupPlace: Hashable, Sendable {
     package enum Preparation: Hashable, Sendable {
         /// Make this group.
         case make(AbsolutePath)
-        /// Move box's own process into this group, since a group with limits for its children has no processes.
+        /// Move box's own process into this group: one that limits its children has no processes itself.
         case moveSelf(AbsolutePath)
         /// Hand these controllers down to the children of this group.
         case enable([ControlGroupController], AbsolutePath)

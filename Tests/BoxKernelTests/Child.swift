@@ -71,17 +71,11 @@ enum Host {
     }
 }
 
-/// A directory of its own for one test, readable for all, gone with the test.
-struct Scratch: ~Copyable {
+/// A directory in which a test makes its files.
+struct Folder {
     let path: AbsolutePath
 
-    init() throws {
-        var template = Array("/tmp/box-kernel-test.XXXXXX".utf8CString)
-        guard unsafe mkdtemp(&template) != nil else { throw KernelError(call: "mkdtemp", code: errno) }
-        let text = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        path = try AbsolutePath(text)
-        unsafe chmod(path.string, 0o755)
-    }
+    init(_ path: String) throws { self.path = try AbsolutePath(path) }
 
     /// Makes a directory that every user may write.
     func directory(_ name: String) throws -> AbsolutePath {
@@ -92,14 +86,32 @@ struct Scratch: ~Copyable {
     }
 
     /// Makes a file that every user may write.
-    func file(_ name: String, _ text: String = "text", mode: UInt32 = 0o666) throws -> AbsolutePath {
+    func file(_ name: String, _ text: String = "text") throws -> AbsolutePath {
         let file = try path.appending(name)
-        try Descriptor.open(file.string, O_WRONLY | O_CREAT | O_EXCL, mode: mode).write(all: Array(text.utf8))
-        try unsafe check("chmod", chmod(file.string, mode))
+        try Descriptor.open(file.string, O_WRONLY | O_CREAT | O_EXCL, mode: 0o666).write(
+            all: Array(text.utf8))
+        try unsafe check("chmod", chmod(file.string, 0o666))
         return file
     }
+}
 
-    deinit { removeTree(path.string) }
+/// A folder of its own for one test, readable for all. Who makes it must be able to remove it: a test that
+/// gives up rights in its process makes it outside and hands the path in.
+struct Scratch: ~Copyable {
+    let folder: Folder
+
+    init() throws {
+        var template = Array("/tmp/box-kernel-test.XXXXXX".utf8CString)
+        guard unsafe mkdtemp(&template) != nil else { throw KernelError(call: "mkdtemp", code: errno) }
+        let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        try unsafe check("chmod", chmod(path, 0o755))
+        folder = try Folder(path)
+    }
+
+    /// Ends the folder; a test that hands its path to a process calls this last.
+    consuming func remove() {}
+
+    deinit { removeTree(folder.path.string) }
 }
 
 private func removeTree(_ path: String) {

@@ -4,7 +4,8 @@ import CLinux
 import Glibc
 import Testing
 
-/// Whether this host has all three controllers where box can use them. Tests/tools/kernel-boot boots one that has.
+/// Whether this host has all three controllers where box can use them; Tests/tools/kernel-boot boots one that
+/// has.
 private let allControllers: Bool = {
     do { return try ControlGroupSupport.probe().missing.isEmpty } catch { return false }
 }()

@@ -5,7 +5,7 @@ import Glibc
 import Testing
 
 struct ControlGroupSupportTests {
-    /// What is expected of an invented host: the place as text, and words of the reason for each that is missing.
+    /// What is expected of an invented host: the place as text, and how each missing one's reason begins.
     struct Expectation: Sendable, CustomTestStringConvertible {
         let host: String
         let place: String
@@ -50,7 +50,8 @@ struct ControlGroupSupportTests {
         Expectation(
             host: "root",
             place:
-                "/sys/fs/cgroup/box/*: make /sys/fs/cgroup/box; enable cpu memory pids in /sys/fs/cgroup/box"),
+                "/sys/fs/cgroup/box/*: make /sys/fs/cgroup/box; "
+                + "enable cpu memory pids in /sys/fs/cgroup/box"),
         Expectation(
             host: "root-without-systemd",
             place: "/sys/fs/cgroup/box/*: enable cpu memory pids in /sys/fs/cgroup; make /sys/fs/cgroup/box; "

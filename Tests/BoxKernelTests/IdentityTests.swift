@@ -122,7 +122,7 @@ struct IdentityTests {
     func `a root-owned directory belongs to the unprivileged id through an id-mapped mount`() async {
         await #expect(processExitsWith: .success) {
             let scratch = try Scratch()
-            let directory = try scratch.directory("project")
+            let directory = try scratch.folder.directory("project")
             let ending = try inChild {
                 let mapping = IdentityMapping(inside: 0, outside: Launch.otherUser)
                 let namespace = try Identity.makeNamespace(user: mapping, group: mapping)
@@ -151,7 +151,7 @@ private let canMapMounts: Bool = {
         let scratch = try Scratch()
         let mapping = IdentityMapping(inside: 0, outside: Launch.otherUser)
         let namespace = try Identity.makeNamespace(user: mapping, group: mapping)
-        let number = unsafe box_open_tree(AT_FDCWD, scratch.path.string, BOX_OPEN_TREE_CLONE)
+        let number = unsafe box_open_tree(AT_FDCWD, scratch.folder.path.string, BOX_OPEN_TREE_CLONE)
         let tree = Descriptor(owning: try check("open_tree", number))
         return box_mount_setattr(tree.number, 0, 0, 0, namespace.number) == 0
     } catch { return false }

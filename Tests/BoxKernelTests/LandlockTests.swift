@@ -41,12 +41,14 @@ struct LandlockTests {
     }
 
     @Test(.enabled(if: Host.landlockABI > 0), arguments: Launch.available)
-    func `what no rule allows is EACCES, as root and as a user`(launch: Launch) async {
-        await #expect(processExitsWith: .success) { [launch] in
-            let scratch = try Scratch()
-            let (open, closed) = (try scratch.directory("open"), try scratch.directory("closed"))
-            let secret = try scratch.file("closed/secret")
-            let readable = try scratch.file("readable")
+    func `what no rule allows is EACCES, as root and as a user`(launch: Launch) async throws {
+        let scratch = try Scratch()
+        let path = scratch.folder.path.string
+        await #expect(processExitsWith: .success) { [launch, path = path as String] in
+            let folder = try Folder(path)
+            let (open, closed) = (try folder.directory("open"), try folder.directory("closed"))
+            let secret = try folder.file("closed/secret")
+            let readable = try folder.file("readable")
             try launch.become()
             // The control: everything works before.
             #expect(attempt(secret, O_RDONLY) == 0)
@@ -73,16 +75,19 @@ struct LandlockTests {
                 errorOf { () throws(KernelError) in _ = try Descriptor.open("/bin/true", O_RDONLY) }?.code
                     == EACCES)
         }
+        scratch.remove()
     }
 
     @Test(.enabled(if: Host.landlockABI >= 2), arguments: Launch.available)
-    func `a move between directories needs the right on both sides`(launch: Launch) async {
-        await #expect(processExitsWith: .success) { [launch] in
-            let scratch = try Scratch()
+    func `a move between directories needs the right on both sides`(launch: Launch) async throws {
+        let scratch = try Scratch()
+        let path = scratch.folder.path.string
+        await #expect(processExitsWith: .success) { [launch, path = path as String] in
+            let folder = try Folder(path)
             let (one, two, three) = (
-                try scratch.directory("1"), try scratch.directory("2"), try scratch.directory("3")
+                try folder.directory("1"), try folder.directory("2"), try folder.directory("3")
             )
-            _ = try scratch.file("1/f")
+            _ = try folder.file("1/f")
             try launch.become()
             let handled = LandlockAccess.handled(abi: 2)
             var created = try LandlockRuleset(handling: handled).create()
@@ -96,13 +101,16 @@ struct LandlockTests {
             #expect(unsafe rename(one.string + "/f", three.string + "/f") == -1 && errno == EXDEV)
             #expect(unsafe rename(one.string + "/f", two.string + "/f") == 0)
         }
+        scratch.remove()
     }
 
     @Test(.enabled(if: Host.landlockABI >= 3), arguments: Launch.available)
-    func `a file that may be written but not truncated keeps its text`(launch: Launch) async {
-        await #expect(processExitsWith: .success) { [launch] in
-            let scratch = try Scratch()
-            let file = try scratch.file("f")
+    func `a file that may be written but not truncated keeps its text`(launch: Launch) async throws {
+        let scratch = try Scratch()
+        let path = scratch.folder.path.string
+        await #expect(processExitsWith: .success) { [launch, path = path as String] in
+            let folder = try Folder(path)
+            let file = try folder.file("f")
             try launch.become()
             var created = try LandlockRuleset(handling: [.readFile, .writeFile, .truncate]).create()
             try created.allow([.readFile, .writeFile], below: try Descriptor.open(file.string, BOX_O_PATH))
@@ -113,6 +121,7 @@ struct LandlockTests {
             #expect(attempt(file, O_WRONLY) == 0)
             #expect(try contents(file.string) == "text")
         }
+        scratch.remove()
     }
 
     @Test(.enabled(if: Host.landlockABI >= 5), arguments: Launch.available)
@@ -195,7 +204,7 @@ struct LandlockScopeTests {
     ) async {
         await #expect(processExitsWith: .success) { [files, expected] in
             let scratch = try Scratch()
-            let directory = try scratch.directory("m")
+            let directory = try scratch.folder.directory("m")
             let ending = try inChild {
                 try check("unshare", box_unshare(CInt(truncatingIfNeeded: BOX_CLONE_NEWNS)))
                 try check("mount", box_make_mounts_private())

@@ -64,7 +64,7 @@ struct LimitsTests {
     @Test func `a write beyond the largest file size is EFBIG`() async {
         await #expect(processExitsWith: .success) {
             let scratch = try Scratch()
-            let file = try scratch.file("f", "")
+            let file = try scratch.folder.file("f", "")
             signal(SIGXFSZ, SIG_IGN)
             try Limits.set(.fileSize, to: ResourceBounds(both: 10))
             let opened = try Descriptor.open(file.string, O_WRONLY)

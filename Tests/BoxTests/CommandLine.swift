@@ -40,7 +40,8 @@ import Testing
         let box = try Box()
         let outcome = try box.call(["run", "nosuchagent"])
         #expect(
-            outcome.status == 127 && outcome.errors.lowercased().contains("to run a command: box run -- nosuchagent"),
+            outcome.status == 127
+                && outcome.errors.lowercased().contains("to run a command: box run -- nosuchagent"),
             "\(outcome)")
         #expect(outcome.out.isEmpty)
     }
@@ -69,7 +70,8 @@ import Testing
     @Test(arguments: [["run"], ["run", "--"]])
     func `no command at all is 127 with a message`(_ arguments: [String]) throws {
         let outcome = try Box().call(arguments)
-        #expect(outcome.status == 127 && outcome.out.isEmpty && outcome.errors.hasPrefix("box: "), "\(outcome)")
+        #expect(
+            outcome.status == 127 && outcome.out.isEmpty && outcome.errors.hasPrefix("box: "), "\(outcome)")
     }
 
     @Test func `a near miss of an option is suggested`() throws {
@@ -159,7 +161,10 @@ import Testing
         }
         let root = box.scratch.root
         let outcome = try box.shell(
-            "cat \(root)/read/file \(root)/write/file \(root)/read-evil/file; echo new > \(root)/write/new; echo new > \(root)/read/new; ls \(root)",
+            """
+            cat \(root)/read/file \(root)/write/file \(root)/read-evil/file; echo new > \
+            \(root)/write/new; echo new > \(root)/read/new; ls \(root)
+            """,
             options: ["--read", root + "/read", "--write", root + "/write/"])
         #expect(
             outcome.text.hasPrefix("read/filewrite/file") && !outcome.text.contains("read-evil"), "\(outcome)"

@@ -12,9 +12,7 @@ modules=$out/modules
 mkdir -p "$modules"
 
 # The lower layer as a module of its own; the layer under test goes into one module with the entry point.
-types="Sources/BoxTypes/AbsolutePath.swift Sources/BoxTypes/Escaping.swift Sources/BoxTypes/Nearest.swift
-    Sources/BoxTypes/JSONValue.swift Sources/BoxTypes/JSONValue+Parser.swift
-    Sources/BoxTypes/SyscallFilter.swift Sources/BoxTypes/SyscallFilter+Meaning.swift"
+types=$(echo Sources/BoxTypes/*.swift)
 # Lists of words, split on purpose.
 # shellcheck disable=SC2086
 $swift -module-name BoxTypes -emit-module -emit-module-path "$modules/BoxTypes.swiftmodule" \
@@ -25,3 +23,8 @@ $swift -module-name SyscallProfileFuzz -I "$modules" -L "$modules" -lBoxTypes -o
     Sources/BoxPlan/ErrnoTable.swift Sources/BoxPlan/SyscallTable.swift \
     Sources/BoxPlan/SyscallProfile.swift Sources/BoxPlan/SyscallProfile+Reader.swift \
     Sources/BoxPlan/SyscallProfile+Nodes.swift Tests/Fuzz/SyscallProfileFuzz/main.swift
+
+# shellcheck disable=SC2086
+$swift -module-name LaunchFuzz -I "$modules" -L "$modules" -lBoxTypes -o "$out/fuzz-launch" \
+    Sources/BoxPlan/Launch.swift Sources/BoxPlan/Plan.swift Sources/BoxPlan/Plan+Wire.swift \
+    Sources/BoxPlan/Step.swift Sources/BoxPlan/Step+Wire.swift Tests/Fuzz/LaunchFuzz/main.swift

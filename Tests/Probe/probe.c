@@ -7,7 +7,7 @@
 // An act is a name and its words, separated by commas. The general one is
 //   call,NAME|NUMBER,ARG…       any system call; an ARG is a number, @text, *SIZE (a zeroed buffer), %path (an open
 //                               descriptor), self or parent (a process id)
-// The others are in acts.c.
+// The others are in files.c, processes.c, sockets.c and kernel.c.
 #define _GNU_SOURCE
 #include "probe.h"
 
@@ -66,6 +66,23 @@ void say(struct outcome *outcome, const char *format, ...) {
 void store(struct outcome *outcome, long result) {
     outcome->error = result == -1 ? errno : 0;
     outcome->result = result;
+}
+
+long number_of(const struct act *act, int index) {
+    return index < act->count ? (long)strtoull(act->words[index], NULL, 0) : 0;
+}
+
+const char *text_of(const struct act *act, int index) { return index < act->count ? act->words[index] : ""; }
+
+static int run_named(const struct act *act, struct outcome *outcome) {
+    static const struct named_act *const tables[] = { acts_files, acts_processes, acts_sockets, acts_kernel };
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const struct named_act *at = tables[i]; at->name != NULL; at++)
+            if (strcmp(at->name, act->words[0]) == 0) {
+                at->run(act, outcome);
+                return 1;
+            }
+    return 0;
 }
 
 static long call_number(const char *word) {
@@ -131,7 +148,7 @@ void run_text(const char *text, struct outcome *outcome) {
     while ((word = strsep(&rest, ",")) != NULL && act.count < 16) act.words[act.count++] = word;
     if (strcmp(act.words[0], "call") == 0) {
         general_call(&act, outcome);
-    } else if (!run_act(&act, outcome)) {
+    } else if (!run_named(&act, outcome)) {
         fprintf(stderr, "probe: no act named %s\n", act.words[0]);
         exit(2);
     }

@@ -17,8 +17,16 @@ struct act {
     char *words[16];
 };
 
-// Runs a named act. Returns 0 if there is no act of that name.
-int run_act(const struct act *act, struct outcome *outcome);
+// An act that is more than one system call. The tables end with an entry without a name.
+struct named_act {
+    const char *name;
+    void (*run)(const struct act *, struct outcome *);
+};
+extern const struct named_act acts_files[], acts_processes[], acts_sockets[], acts_kernel[];
+
+// A word of the act as a number or as text; 0 and "" where there is none.
+long number_of(const struct act *act, int index);
+const char *text_of(const struct act *act, int index);
 
 // Runs `act` from its text, in this process.
 void run_text(const char *text, struct outcome *outcome);

@@ -34,14 +34,15 @@ final class ClientHandler: ChannelInboundHandler {
 
     init(door: Door) {
         self.door = door
-        door.opened()
-        connection = ProxyConnection(isFull: door.isFull)
+        connection = ProxyConnection()
     }
 
     // MARK: Events of the client's connection
 
     func handlerAdded(context: ChannelHandlerContext) {
         peer = Peer(context: context)
+        door.opened(self)
+        if door.isFull { connection = ProxyConnection(isFull: true) }
         if context.channel.isActive { begin() }
     }
 
@@ -106,8 +107,11 @@ final class ClientHandler: ChannelInboundHandler {
         timer = nil
         partFromUpstream()
         peer = nil
-        door.closed()
+        door.closed(self)
     }
+
+    /// The session is over.
+    func end() { perform(connection.abort("the session ended")) }
 
     // MARK: Events of the origin server's connection
 

@@ -18,7 +18,8 @@ enum Confinement {
             let filter = try SeccompFilter.compile(ProxyFilter.filter)
             if let identity = configuration.identity { try become(identity) }
             guard geteuid() != 0 else {
-                throw KernelError(call: "geteuid", code: EPERM, subject: "started as root without an identity")
+                throw KernelError(
+                    call: "geteuid", code: EPERM, subject: "started as root without an identity")
             }
             try limitResources()
             // After the change of the ids, which clears both.

@@ -4,7 +4,7 @@ internal import BoxTypes
 internal import CLinux
 internal import Glibc
 
-/// The proxy's end of the control socket. Losing the supervisor ends the process at once.
+/// The proxy's end of the control socket.
 struct Control: ~Copyable {
     private let channel: Channel
 
@@ -12,6 +12,8 @@ struct Control: ~Copyable {
     enum Order {
         /// Listening sockets, which are the receiver's to close.
         case serve([CInt])
+        /// The session is over: log what is still open, and go.
+        case end
     }
 
     struct Failure: Error, CustomStringConvertible {
@@ -25,7 +27,8 @@ struct Control: ~Copyable {
 
     /// The first message.
     borrowing func configuration() throws(Failure) -> ProxyConfiguration {
-        let (bytes, descriptors) = try receive()
+        // Without a session there is nothing to say either.
+        guard let (bytes, descriptors) = try receive() else { _exit(0) }
         for number in descriptors { close(number) }
         guard ProxyMessage(rawValue: bytes[0]) == .configuration else {
             throw Failure(description: "the first message is not the configuration")
@@ -40,7 +43,7 @@ struct Control: ~Copyable {
 
     /// The next order; waits for it.
     borrowing func order() throws(Failure) -> Order {
-        let (bytes, descriptors) = try receive()
+        guard let (bytes, descriptors) = try receive() else { return .end }
         guard ProxyMessage(rawValue: bytes[0]) == .listener, bytes.count == 1, !descriptors.isEmpty else {
             for number in descriptors { close(number) }
             throw Failure(description: "an order that is not one")
@@ -48,12 +51,10 @@ struct Control: ~Copyable {
         return .serve(descriptors)
     }
 
-    private borrowing func receive() throws(Failure) -> (bytes: [UInt8], descriptors: [CInt]) {
-        do throws(KernelError) {
-            if let message = try channel.receive() { return message }
-        } catch { throw Failure(description: "\(error)") }
-        // The session is over; nothing of it is left to be served.
-        _exit(0)
+    private borrowing func receive() throws(Failure) -> (bytes: [UInt8], descriptors: [CInt])? {
+        do throws(KernelError) { return try channel.receive() } catch {
+            throw Failure(description: "\(error)")
+        }
     }
 
     /// Says that the door is open.

@@ -19,7 +19,9 @@ struct Dialler {
         dial(Dialler.order(addresses)[...], deadline: .now() + Dialler.patience)
     }
 
-    private func dial(_ addresses: ArraySlice<IPAddress>, deadline: NIODeadline) -> EventLoopFuture<any Channel> {
+    private func dial(_ addresses: ArraySlice<IPAddress>, deadline: NIODeadline) -> EventLoopFuture<
+        any Channel
+    > {
         guard let first = addresses.first else {
             return loop.makeFailedFuture(UpstreamFailure.refused("no address"))
         }
@@ -50,7 +52,9 @@ struct Dialler {
     static func order(_ addresses: [IPAddress]) -> [IPAddress] {
         guard let first = addresses.first else { return [] }
         let isSame = { (address: IPAddress) in address.isV6 == first.isV6 }
-        guard let other = addresses.first(where: { !isSame($0) }) else { return Array(addresses.prefix(mostTries)) }
+        guard let other = addresses.first(where: { !isSame($0) }) else {
+            return Array(addresses.prefix(mostTries))
+        }
         return Array(([first, other] + addresses.dropFirst().filter { $0 != other }).prefix(mostTries))
     }
 }
@@ -82,7 +86,9 @@ extension ClientBootstrap {
     /// What both ends of a relay need.
     fileprivate func proxyOptions() -> ClientBootstrap {
         var bootstrap = self
-        for option in RelayOptions.flags { bootstrap = bootstrap.channelOption(option.option, value: option.value) }
+        for option in RelayOptions.flags {
+            bootstrap = bootstrap.channelOption(option.option, value: option.value)
+        }
         return
             bootstrap
             .channelOption(.autoRead, value: false)

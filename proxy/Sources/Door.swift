@@ -10,7 +10,7 @@ final class Door {
     let rules: Allowlist
     let resolver: Resolver
     private let report: (Event) -> Void
-    private(set) var connections = 0
+    private var handlers: [ObjectIdentifier: ClientHandler] = [:]
 
     init(rules: Allowlist, resolver: Resolver, report: @escaping (Event) -> Void) {
         self.rules = rules
@@ -18,10 +18,11 @@ final class Door {
         self.report = report
     }
 
-    var isFull: Bool { connections > Door.mostConnections }
-    var isOverrun: Bool { connections > 2 * Door.mostConnections }
+    var isFull: Bool { handlers.count > Door.mostConnections }
+    var isOverrun: Bool { handlers.count > 2 * Door.mostConnections }
 
-    func opened() { connections += 1 }
-    func closed() { connections -= 1 }
+    func opened(_ handler: ClientHandler) { handlers[ObjectIdentifier(handler)] = handler }
+    func closed(_ handler: ClientHandler) { handlers[ObjectIdentifier(handler)] = nil }
+    func endAll() { for handler in handlers.values { handler.end() } }
     func log(_ event: Event) { report(event) }
 }

@@ -45,7 +45,9 @@ package struct Exchange: Sendable {
                 let body = BodyReader(response.framing)
                 responseBody = body
                 // The end of the body must be visible, and no part of the request may be left to read.
-                if !requestBody.isComplete || (body.endsWithConnection && !body.isComplete) { keepsAlive = false }
+                if !requestBody.isComplete || (body.endsWithConnection && !body.isComplete) {
+                    keepsAlive = false
+                }
             }
             out.append(response.serialized(keepsAlive: keepsAlive))
             hasAnswered = true

@@ -35,7 +35,10 @@ extension Event {
     static func denied(
         _ host: String, _ port: Port?, _ via: Via, _ reason: RefusalReason, _ detail: String
     ) -> Event {
-        let why = [Field("reason", .text(reason.rawValue)), Field("detail", .text(detail.shortened.escapedForTerminal))]
+        let why = [
+            Field("reason", .text(reason.rawValue)),
+            Field("detail", .text(detail.shortened.escapedForTerminal)),
+        ]
         return Event(.netDeny, place(host, port, via) + why)
     }
 

@@ -10,7 +10,8 @@ internal import Glibc
 package enum Proxy {
     /// Runs until the supervisor goes; returns the exit status where it could not start.
     package static func run(_ arguments: [String]) -> CInt {
-        guard arguments.count == 3, arguments[1] == "--control", let number = CInt(arguments[2]), number > 2 else {
+        guard arguments.count == 3, arguments[1] == "--control", let number = CInt(arguments[2]), number > 2
+        else {
             print("box-proxy: this program is started by box (usage: box-proxy --control FD)")
             return 125
         }
@@ -41,6 +42,9 @@ package enum Proxy {
                 for listener in listeners { try server.serve(listener: listener) }
                 if !isReady { control.sendReady() }
                 isReady = true
+            case .end:
+                try server.logOpen()
+                _exit(0)
             }
         }
     }

@@ -1,28 +1,10 @@
 package import BoxAudit
-#if DEBUG
-    internal import BoxKernel
-#endif
 package import BoxTypes
 package import NIOCore
 
-/// Why a target could not be reached.
-package enum UpstreamFailure: Error, Equatable, Sendable {
-    case nameNotFound
-    case resolverTimeout
-    case refused(String)
-    case connectTimeout
-}
-
-/// What a lookup found: the addresses of the name, and those of this machine at the same moment.
-package struct Lookup: Equatable, Sendable {
-    package var addresses: [IPAddress]
-    package var own: Set<IPAddress>
-
-    package init(addresses: [IPAddress], own: Set<IPAddress>) {
-        self.addresses = addresses
-        self.own = own
-    }
-}
+#if DEBUG
+    internal import BoxKernel
+#endif
 
 /// One connection of a program to the proxy, as a value: inputs are what happened, outputs are what to do.
 /// It decides everything and touches nothing.
@@ -182,7 +164,9 @@ package struct ProxyConnection: Sendable {
                 .toClient(Reply.malformed(refusal).serialized()), .finish,
             ]
         case .host(let host, let port, let via, let method, let why):
-            let reply = Reply.blocked(host, port: port, reason: .host, explanation: why, resolution: "ask for the host by its full name")
+            let reply = Reply.blocked(
+                host, port: port, reason: .host, explanation: why,
+                resolution: "ask for the host by its full name")
             return [
                 .log(.denied(host, port, via, .host, why)),
                 .toClient(reply.serialized(withBody: method != .head)), .finish,
@@ -191,7 +175,8 @@ package struct ProxyConnection: Sendable {
     }
 
     private mutating func refuse(
-        _ head: RequestHead, _ reason: RefusalReason, _ why: String, detail: String? = nil, resolution: String,
+        _ head: RequestHead, _ reason: RefusalReason, _ why: String, detail: String? = nil,
+        resolution: String,
         status: Int = 403
     ) -> [Action] {
         state = .over
@@ -214,7 +199,7 @@ package struct ProxyConnection: Sendable {
         guard !vetting.allowed.isEmpty else {
             return refuse(
                 request.head, .address, vetting.explanation, detail: vetting.detail,
-                resolution: "box log shows the address to the user, and box allow ADDRESS opens it")
+                resolution: "the session's log has the address, and box allow ADDRESS opens it")
         }
         state = .dialling(request)
         return [.log(.allowed(request)), .dial(vetting.allowed, request.target.port)]
@@ -265,12 +250,14 @@ package struct ProxyConnection: Sendable {
     private mutating func openTunnel(_ request: Request) -> [Action] {
         state = .tunnel(request)
         let early = takeHeld()
-        return [.relay] + (early.readableBytes > 0 ? [.toUpstream(early)] : []) + (clientEnded ? [.endUpstream] : [])
+        return [.relay] + (early.readableBytes > 0 ? [.toUpstream(early)] : [])
+            + (clientEnded ? [.endUpstream] : [])
     }
 
     // MARK: The name check
 
-    private mutating func checkName(_ request: Request, _ current: ClientHelloReader, _ seen: Int) -> [Action] {
+    private mutating func checkName(_ request: Request, _ current: ClientHelloReader, _ seen: Int) -> [Action]
+    {
         var reader = current
         // The bytes stay held until the whole hello is read: nothing leaves before it is judged.
         let finding = reader.read(held.readableBytesView.dropFirst(seen))
@@ -328,7 +315,9 @@ package struct ProxyConnection: Sendable {
         }
     }
 
-    private mutating func endExchange(_ request: Request, _ exchange: Exchange, _ rules: Allowlist) -> [Action] {
+    private mutating func endExchange(_ request: Request, _ exchange: Exchange, _ rules: Allowlist)
+        -> [Action]
+    {
         let close = Action.logClose(request, detail: nil)
         guard exchange.keepsAlive, !clientEnded else {
             state = .over
@@ -354,7 +343,8 @@ package struct ProxyConnection: Sendable {
         clientEnded = true
         switch state {
         case .head: return abort(nil)
-        case .serverName(let request, _, _): return deny(request, .protocol, "the tunnel ended before a TLS hello")
+        case .serverName(let request, _, _):
+            return deny(request, .protocol, "the tunnel ended before a TLS hello")
         case .exchange(let request, let exchange):
             guard !exchange.isRequestComplete else { return [] }
             state = .over
@@ -372,7 +362,8 @@ package struct ProxyConnection: Sendable {
             }
             state = .over
             return [.logClose(request, detail: nil), .finish]
-        case .serverName(let request, _, _): return deny(request, .protocol, "the server closed before a TLS hello")
+        case .serverName(let request, _, _):
+            return deny(request, .protocol, "the server closed before a TLS hello")
         case .head, .resolving, .dialling, .tunnel, .over: return []
         }
     }

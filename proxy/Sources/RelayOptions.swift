@@ -7,7 +7,8 @@ enum RelayOptions {
     static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 64 << 10, high: 256 << 10)
 
     /// Reads start small, so that idle tunnels are cheap, and grow where data flows.
-    static let allocator = AdaptiveRecvByteBufferAllocator(minimum: 1 << 10, initial: 4 << 10, maximum: 256 << 10)
+    static let allocator = AdaptiveRecvByteBufferAllocator(
+        minimum: 1 << 10, initial: 4 << 10, maximum: 256 << 10)
 
     /// No delay for small writes, and the kernel finds dead peers (first probe after 60 s).
     static let flags: [(option: ChannelOptions.Types.SocketOption, value: SocketOptionValue)] = [

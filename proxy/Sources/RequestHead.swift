@@ -76,7 +76,9 @@ package struct RequestHead: Equatable, Sendable {
     ) throws(HTTPRefusal) -> BodyFraming {
         guard head.all("host").count <= 1 else { throw HTTPRefusal("more than one Host") }
         // An upgraded connection would carry what no one decided about. WebSockets go through CONNECT.
-        guard head.all("upgrade").isEmpty else { throw HTTPRefusal("no upgrade of a connection", status: 501) }
+        guard head.all("upgrade").isEmpty else {
+            throw HTTPRefusal("no upgrade of a connection", status: 501)
+        }
         let framing = try BodyFraming(of: head) ?? .none
         guard framing != .chunked || minorVersion == 1 else { throw HTTPRefusal("chunks in HTTP/1.0") }
         guard framing == .none || method != .connect else { throw HTTPRefusal("CONNECT has no body") }
@@ -123,10 +125,13 @@ package struct RequestHead: Equatable, Sendable {
     ) throws(RequestRefusal) -> RequestRefusal {
         do throws(HostRefusal) {
             let (host, portText) = try HostTarget.split(authority)
-            guard let port = try portText.map({ (text: String) throws(HostRefusal) in try Port(text) }) ?? defaultPort
+            guard
+                let port = try portText.map({ (text: String) throws(HostRefusal) in try Port(text) })
+                    ?? defaultPort
             else { throw HostRefusal("no port") }
             return .host(
-                host.lowercased(), port: port, via: method == .connect ? .connect : .http, method: method, why: why)
+                host.lowercased(), port: port, via: method == .connect ? .connect : .http, method: method,
+                why: why)
         } catch { throw .http(HTTPRefusal("the target is not a host and a port")) }
     }
 

@@ -14,6 +14,9 @@ struct Resolver: Sendable {
         threads.start()
     }
 
+    /// Ends the threads.
+    func stop() throws { try threads.syncShutdownGracefully() }
+
     /// The addresses of a host and of this machine. Addresses and localhost are not looked up.
     func lookup(_ host: Host, on loop: any EventLoop) -> EventLoopFuture<Lookup> {
         threads.runIfActive(eventLoop: loop) {
@@ -73,7 +76,8 @@ extension IPAddress {
         // 4 behind family and port, 8 behind family, port and flow.
         let raw = UnsafeRawPointer(pointer)
         switch unsafe CInt(pointer.pointee.sa_family) {
-        case AF_INET: self = .v4(UInt32(bigEndian: unsafe raw.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
+        case AF_INET:
+            self = .v4(UInt32(bigEndian: unsafe raw.loadUnaligned(fromByteOffset: 4, as: UInt32.self)))
         case AF_INET6:
             let high = UInt64(bigEndian: unsafe raw.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
             let low = UInt64(bigEndian: unsafe raw.loadUnaligned(fromByteOffset: 16, as: UInt64.self))

@@ -8,6 +8,7 @@ package struct Server: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let loop: any EventLoop
     private let door: NIOLoopBound<Door>
+    private let resolver: Resolver
 
     /// Starts the event loop.
     ///
@@ -20,6 +21,7 @@ package struct Server: Sendable {
         self.group = group
         self.loop = loop
         let resolver = Resolver()
+        self.resolver = resolver
         door = try loop.submit {
             NIOLoopBound(Door(rules: rules, resolver: resolver, report: makeReport()), eventLoop: loop)
         }.wait()
@@ -39,10 +41,21 @@ package struct Server: Sendable {
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelOption(.writeBufferWaterMark, value: RelayOptions.waterMark)
             .childChannelOption(.recvAllocator, value: RelayOptions.allocator)
-        let complete = RelayOptions.flags.reduce(bootstrap) { $0.childChannelOption($1.option, value: $1.value) }
+        let complete = RelayOptions.flags.reduce(bootstrap) {
+            $0.childChannelOption($1.option, value: $1.value)
+        }
         _ = try complete.withBoundSocket(listener).wait()
     }
 
+    /// Ends all connections, so that each allowed request has its last line in the log.
+    package func logOpen() throws {
+        let door = door
+        try loop.submit { door.value.endAll() }.wait()
+    }
+
     /// Ends the event loop and all connections.
-    package func stop() throws { try group.syncShutdownGracefully() }
+    package func stop() throws {
+        try group.syncShutdownGracefully()
+        try resolver.stop()
+    }
 }

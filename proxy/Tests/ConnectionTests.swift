@@ -9,14 +9,18 @@ import Testing
     private static let publicAddress = IPAddress.v4(0x0808_0808)
     private static let answer = Lookup(addresses: [publicAddress], own: [])
 
-    private static func start(_ request: String, _ rules: Allowlist) -> (ProxyConnection, [ProxyConnection.Action]) {
+    private static func start(_ request: String, _ rules: Allowlist) -> (
+        ProxyConnection, [ProxyConnection.Action]
+    ) {
         var connection = ProxyConnection()
         let actions = connection.received(ByteBuffer(string: request), rules: rules)
         return (connection, actions)
     }
 
     /// A connection on which the way to the origin server stands.
-    private static func connected(_ request: String, _ rules: Allowlist) -> (ProxyConnection, [ProxyConnection.Action]) {
+    private static func connected(_ request: String, _ rules: Allowlist) -> (
+        ProxyConnection, [ProxyConnection.Action]
+    ) {
         var (connection, _) = start(request, rules)
         _ = connection.resolved(answer, rules: rules)
         let actions = connection.connected(rules: rules)
@@ -32,7 +36,8 @@ import Testing
             + #"box allow api.example.com","resolution":"box allow api.example.com"}"# + "\n"
         #expect(
             actions.toClient == "HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\n"
-                + "Content-Length: \(body.utf8.count)\r\nX-Box-Reason: host\r\nConnection: close\r\n\r\n" + body)
+                + "Content-Length: \(body.utf8.count)\r\nX-Box-Reason: host\r\nConnection: close\r\n\r\n"
+                + body)
         #expect(actions.lookups.isEmpty)
         #expect(actions.last == .finish)
         #expect(connection.phase == .over)
@@ -49,9 +54,13 @@ import Testing
         ("CONNECT 10.0.0.1:443 HTTP/1.1\r\n\r\n", "address", "box allow 10.0.0.1"),
         ("CONNECT 224.0.0.1:443 HTTP/1.1\r\n\r\n", "address", "connect by the host's name"),
         ("CONNECT printer:443 HTTP/1.1\r\n\r\n", "host", "ask for the host by its full name"),
-        ("CONNECT denied.a.b:443 HTTP/1.1\r\n\r\n", "host", "remove the rule denied.a.b from the denied hosts"),
+        (
+            "CONNECT denied.a.b:443 HTTP/1.1\r\n\r\n", "host",
+            "remove the rule denied.a.b from the denied hosts"
+        ),
     ])
-    func `each refusal has its reason and its remedy`(request: String, reason: String, remedy: String) throws {
+    func `each refusal has its reason and its remedy`(request: String, reason: String, remedy: String) throws
+    {
         let rules = try allowlist(["a.b", "*.a.b"], deny: ["denied.a.b"])
         let (_, actions) = Self.start(request, rules)
         #expect(actions.status == 403)
@@ -119,11 +128,13 @@ import Testing
         let rules = try allowlist(["a.b"])
         let all = (0..<500).map { IPAddress.v4(0x0808_0000 + UInt32($0)) }
         let target = try HostTarget(authority: "a.b:443")
-        #expect(Vetting(target, Lookup(addresses: all, own: []), rules).allowed.count == Vetting.mostAddresses)
+        #expect(
+            Vetting(target, Lookup(addresses: all, own: []), rules).allowed.count == Vetting.mostAddresses)
     }
 
     @Test(arguments: [
-        (UpstreamFailure.nameNotFound, 502), (.resolverTimeout, 504), (.connectTimeout, 504), (.refused("refused"), 502),
+        (UpstreamFailure.nameNotFound, 502), (.resolverTimeout, 504), (.connectTimeout, 504),
+        (.refused("refused"), 502),
     ])
     func `a target that can't be reached is told apart from one that is refused`(
         failure: UpstreamFailure, status: Int
@@ -161,7 +172,9 @@ import Testing
         (Array("SSH-2.0-x\r\n".utf8), "protocol", "not TLS in a tunnel to port 443"),
         (Array("GET / HTTP/1.1\r\n\r\n".utf8), "protocol", "not TLS in a tunnel to port 443"),
     ])
-    func `a tunnel with another server name, or none, is closed`(bytes: [UInt8], reason: String, detail: String) throws {
+    func `a tunnel with another server name, or none, is closed`(
+        bytes: [UInt8], reason: String, detail: String
+    ) throws {
         let actions = try Self.hello(bytes)
         #expect(actions.toUpstream.isEmpty, "nothing leaves")
         #expect(actions.last == .abort)
@@ -206,7 +219,9 @@ import Testing
             "GET http://a.b/ HTTP/1.1\r\n\r\nGET http://evil.com/ HTTP/1.1\r\n\r\n", rules)
         let actions = connection.answered(
             ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"), rules: rules)
-        #expect(actions.toClient.hasPrefix("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi"))
+        #expect(
+            actions.toClient.hasPrefix(
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi"))
         #expect(actions.contains(.nextRequest))
         #expect(actions.toClient.contains("HTTP/1.1 403 Forbidden"))
         #expect(actions.last == .finish)
@@ -230,7 +245,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "an upgrade"), ("SSH-2.0-x\r\n\r\n", "no HTTP"),
+        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "an upgrade"),
+        ("SSH-2.0-x\r\n\r\n", "no HTTP"),
         ("HTTP/2.0 200 OK\r\n\r\n", "another version"), ("HTTP/1.1 200 OK\nA: b\n\n", "bare line feeds"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "both framings"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "two lengths"),
@@ -247,7 +263,8 @@ import Testing
     @Test func `an answer that ends early closes the connection without a second answer`() throws {
         let rules = try allowlist(["a.b:80"])
         var (connection, _) = Self.connected("GET http://a.b/ HTTP/1.1\r\n\r\n", rules)
-        _ = connection.answered(ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"), rules: rules)
+        _ = connection.answered(
+            ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"), rules: rules)
         let actions = connection.upstreamClosed()
         #expect(actions.toClient.isEmpty)
         #expect(actions.last == .abort)
@@ -256,7 +273,8 @@ import Testing
     @Test func `smuggled bytes behind a request's body are a request of their own`() throws {
         let rules = try allowlist(["a.b:80"])
         var (connection, actions) = Self.connected(
-            "POST http://a.b/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET http://evil.com/ HTTP/1.1\r\n\r\n", rules)
+            "POST http://a.b/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET http://evil.com/ HTTP/1.1\r\n\r\n",
+            rules)
         #expect(actions.toUpstream.hasSuffix("\r\n\r\nabc"))
         actions = connection.answered(ByteBuffer(string: "HTTP/1.1 204 No\r\n\r\n"), rules: rules)
         #expect(actions.toUpstream.isEmpty)
@@ -265,7 +283,8 @@ import Testing
 
     @Test func `a broken chunk ends the request with 400`() throws {
         let rules = try allowlist(["a.b:80"])
-        var (connection, _) = Self.connected("POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", rules)
+        var (connection, _) = Self.connected(
+            "POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", rules)
         let actions = connection.received(ByteBuffer(string: "zz\r\n"), rules: rules)
         #expect(actions.toUpstream.isEmpty)
         #expect(actions.status == 400)
@@ -302,6 +321,8 @@ import Testing
         let host = String(repeating: "a", count: 3000)
         let (_, actions) = Self.start("CONNECT \(host):443 HTTP/1.1\r\n\r\n", try allowlist([]))
         let event = try #require(actions.events.first)
-        for field in event.fields { if case .text(let text) = field.value { #expect(text.utf8.count <= 600) } }
+        for field in event.fields {
+            if case .text(let text) = field.value { #expect(text.utf8.count <= 600) }
+        }
     }
 }

@@ -59,51 +59,80 @@ private func status(_ bytes: [UInt8]) -> Int? {
         ("GET http://a.b/ HTTP/1.1\r\n A: b\r\n\r\n", 400, "a continued line at once"),
         ("\r\nGET http://a.b/ HTTP/1.1\r\n\r\n", 400, "an empty first line"),
         // The request line.
-        ("GET  http://a.b/ HTTP/1.1\r\n\r\n", 400, "two spaces"), ("GET http://a.b/\r\n\r\n", 400, "HTTP/0.9"),
+        ("GET  http://a.b/ HTTP/1.1\r\n\r\n", 400, "two spaces"),
+        ("GET http://a.b/\r\n\r\n", 400, "HTTP/0.9"),
         (" GET http://a.b/ HTTP/1.1\r\n\r\n", 400, "a space in front"),
         ("GET http://a.b/ HTTP/1.1 \r\n\r\n", 400, "a space behind"),
-        ("GET\thttp://a.b/\tHTTP/1.1\r\n\r\n", 400, "tabs"), ("GET http://a.b/ x HTTP/1.1\r\n\r\n", 400, "a space in the URL"),
-        ("GET http://a.b/ HTTP/1.2\r\n\r\n", 400, "another version"), ("GET http://a.b/ HTTP/2.0\r\n\r\n", 400, "HTTP/2"),
-        ("GET http://a.b/ http/1.1\r\n\r\n", 400, "a lower-case version"), ("GET http://a.b/ HTTP/1.10\r\n\r\n", 400, "1.10"),
+        ("GET\thttp://a.b/\tHTTP/1.1\r\n\r\n", 400, "tabs"),
+        ("GET http://a.b/ x HTTP/1.1\r\n\r\n", 400, "a space in the URL"),
+        ("GET http://a.b/ HTTP/1.2\r\n\r\n", 400, "another version"),
+        ("GET http://a.b/ HTTP/2.0\r\n\r\n", 400, "HTTP/2"),
+        ("GET http://a.b/ http/1.1\r\n\r\n", 400, "a lower-case version"),
+        ("GET http://a.b/ HTTP/1.10\r\n\r\n", 400, "1.10"),
         ("PRI * HTTP/2.0\r\n\r\n", 400, "the preface of HTTP/2"),
-        ("TRACE http://a.b/ HTTP/1.1\r\n\r\n", 405, "TRACE"), ("get http://a.b/ HTTP/1.1\r\n\r\n", 405, "a lower-case method"),
+        ("TRACE http://a.b/ HTTP/1.1\r\n\r\n", 405, "TRACE"),
+        ("get http://a.b/ HTTP/1.1\r\n\r\n", 405, "a lower-case method"),
         ("PROPFIND http://a.b/ HTTP/1.1\r\n\r\n", 405, "a method that is not let through"),
         ("CONNECTX a.b:443 HTTP/1.1\r\n\r\n", 405, "no method"),
         // Targets.
-        ("GET / HTTP/1.1\r\nHost: a.b\r\n\r\n", 400, "origin form"), ("OPTIONS * HTTP/1.1\r\n\r\n", 400, "asterisk form"),
+        ("GET / HTTP/1.1\r\nHost: a.b\r\n\r\n", 400, "origin form"),
+        ("OPTIONS * HTTP/1.1\r\n\r\n", 400, "asterisk form"),
         ("OPTIONS http://a.b HTTP/1.1\r\n\r\n", 400, "OPTIONS of the whole server"),
         ("GET https://a.b/ HTTP/1.1\r\n\r\n", 400, "https"), ("GET ftp://a.b/ HTTP/1.1\r\n\r\n", 400, "ftp"),
-        ("GET file:///etc/passwd HTTP/1.1\r\n\r\n", 400, "file"), ("GET gopher://a.b/ HTTP/1.1\r\n\r\n", 400, "gopher"),
+        ("GET file:///etc/passwd HTTP/1.1\r\n\r\n", 400, "file"),
+        ("GET gopher://a.b/ HTTP/1.1\r\n\r\n", 400, "gopher"),
         ("GET a.b/ HTTP/1.1\r\n\r\n", 400, "no scheme"), ("GET //a.b/ HTTP/1.1\r\n\r\n", 400, "no scheme"),
-        ("GET a.b:443 HTTP/1.1\r\n\r\n", 400, "authority form"), ("GET http:a.b/ HTTP/1.1\r\n\r\n", 400, "no slashes"),
-        ("GET http:/a.b/ HTTP/1.1\r\n\r\n", 400, "one slash"), ("GET http:///a.b/ HTTP/1.1\r\n\r\n", 400, "no host"),
+        ("GET a.b:443 HTTP/1.1\r\n\r\n", 400, "authority form"),
+        ("GET http:a.b/ HTTP/1.1\r\n\r\n", 400, "no slashes"),
+        ("GET http:/a.b/ HTTP/1.1\r\n\r\n", 400, "one slash"),
+        ("GET http:///a.b/ HTTP/1.1\r\n\r\n", 400, "no host"),
         ("GET http://a.b@evil.com/ HTTP/1.1\r\n\r\n", 400, "user information"),
         ("GET http://user:pass@a.b/ HTTP/1.1\r\n\r\n", 400, "user information"),
-        ("GET http://evil.com\\@a.b/ HTTP/1.1\r\n\r\n", 400, "a backslash"), ("GET http://a.b/\\x HTTP/1.1\r\n\r\n", 400, "a backslash"),
-        ("GET http://evil.com#@a.b/ HTTP/1.1\r\n\r\n", 400, "a fragment"), ("GET http://a.b/#x HTTP/1.1\r\n\r\n", 400, "a fragment"),
-        ("GET http://a.b;.evil.com/ HTTP/1.1\r\n\r\n", 400, "a semicolon"), ("GET http://evil.com?.a.b/ HTTP/1.1\r\n\r\n", 400, "a query in the host"),
-        ("GET http://a.b:/ HTTP/1.1\r\n\r\n", 400, "an empty port"), ("GET http://a.b:0/ HTTP/1.1\r\n\r\n", 400, "port 0"),
-        ("CONNECT http://a.b/ HTTP/1.1\r\n\r\n", 400, "CONNECT with a URL"), ("CONNECT a.b HTTP/1.1\r\n\r\n", 400, "no port"),
+        ("GET http://evil.com\\@a.b/ HTTP/1.1\r\n\r\n", 400, "a backslash"),
+        ("GET http://a.b/\\x HTTP/1.1\r\n\r\n", 400, "a backslash"),
+        ("GET http://evil.com#@a.b/ HTTP/1.1\r\n\r\n", 400, "a fragment"),
+        ("GET http://a.b/#x HTTP/1.1\r\n\r\n", 400, "a fragment"),
+        ("GET http://a.b;.evil.com/ HTTP/1.1\r\n\r\n", 400, "a semicolon"),
+        ("GET http://evil.com?.a.b/ HTTP/1.1\r\n\r\n", 400, "a query in the host"),
+        ("GET http://a.b:/ HTTP/1.1\r\n\r\n", 400, "an empty port"),
+        ("GET http://a.b:0/ HTTP/1.1\r\n\r\n", 400, "port 0"),
+        ("CONNECT http://a.b/ HTTP/1.1\r\n\r\n", 400, "CONNECT with a URL"),
+        ("CONNECT a.b HTTP/1.1\r\n\r\n", 400, "no port"),
         ("CONNECT / HTTP/1.1\r\n\r\n", 400, "no host"), ("CONNECT a.b:443/ HTTP/1.1\r\n\r\n", 400, "a path"),
-        ("CONNECT a.b@c.d:443 HTTP/1.1\r\n\r\n", 400, "user information"), ("CONNECT gіthub.com:443 HTTP/1.1\r\n\r\n", 400, "not ASCII"),
-        ("CONNECT 127.1:443 HTTP/1.1\r\n\r\n", 403, "a short address"), ("CONNECT printer:443 HTTP/1.1\r\n\r\n", 403, "one label"),
+        ("CONNECT a.b@c.d:443 HTTP/1.1\r\n\r\n", 400, "user information"),
+        ("CONNECT gіthub.com:443 HTTP/1.1\r\n\r\n", 400, "not ASCII"),
+        ("CONNECT 127.1:443 HTTP/1.1\r\n\r\n", 403, "a short address"),
+        ("CONNECT printer:443 HTTP/1.1\r\n\r\n", 403, "one label"),
         // Header lines.
-        ("GET http://a.b/ HTTP/1.1\r\nA b: c\r\n\r\n", 400, "a space in a name"), ("GET http://a.b/ HTTP/1.1\r\nA : c\r\n\r\n", 400, "a space behind a name"),
-        ("GET http://a.b/ HTTP/1.1\r\n: c\r\n\r\n", 400, "no name"), ("GET http://a.b/ HTTP/1.1\r\nA\r\n\r\n", 400, "no colon"),
+        ("GET http://a.b/ HTTP/1.1\r\nA b: c\r\n\r\n", 400, "a space in a name"),
+        ("GET http://a.b/ HTTP/1.1\r\nA : c\r\n\r\n", 400, "a space behind a name"),
+        ("GET http://a.b/ HTTP/1.1\r\n: c\r\n\r\n", 400, "no name"),
+        ("GET http://a.b/ HTTP/1.1\r\nA\r\n\r\n", 400, "no colon"),
         ("GET http://a.b/ HTTP/1.1\r\nÄ: c\r\n\r\n", 400, "a name that is no token"),
         ("GET http://a.b/ HTTP/1.1\r\nHost: a.b\r\nHost: a.b\r\n\r\n", 400, "two Hosts"),
         // Framing.
-        ("POST http://a.b/ HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "both framings"),
-        ("POST http://a.b/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400, "the length twice"),
+        (
+            "POST http://a.b/ HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+            "both framings"
+        ),
+        (
+            "POST http://a.b/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", 400,
+            "the length twice"
+        ),
         ("POST http://a.b/ HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "two lengths"),
         ("POST http://a.b/ HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", 400, "a list of lengths"),
-        ("POST http://a.b/ HTTP/1.1\r\nContent-Length: +1\r\n\r\n", 400, "a sign"), ("POST http://a.b/ HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "a sign"),
-        ("POST http://a.b/ HTTP/1.1\r\nContent-Length: 0x1\r\n\r\n", 400, "hexadecimal"), ("POST http://a.b/ HTTP/1.1\r\nContent-Length:\r\n\r\n", 400, "empty"),
+        ("POST http://a.b/ HTTP/1.1\r\nContent-Length: +1\r\n\r\n", 400, "a sign"),
+        ("POST http://a.b/ HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400, "a sign"),
+        ("POST http://a.b/ HTTP/1.1\r\nContent-Length: 0x1\r\n\r\n", 400, "hexadecimal"),
+        ("POST http://a.b/ HTTP/1.1\r\nContent-Length:\r\n\r\n", 400, "empty"),
         ("POST http://a.b/ HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 400, "overflow"),
         ("POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n", 400, "another encoding"),
         ("POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 400, "two encodings"),
         ("POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 400, "chunked twice"),
-        ("POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "the line twice"),
+        (
+            "POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400, "the line twice"
+        ),
         ("POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n", 400, "identity"),
         ("POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: chunked;q=1\r\n\r\n", 400, "a parameter"),
         ("POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n", 400, "a space behind the name"),
@@ -113,10 +142,13 @@ private func status(_ bytes: [UInt8]) -> Int? {
         ("GET http://a.b/ HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 501, "an upgrade"),
         ("GET http://a.b/ HTTP/1.1\r\nUpgrade: h2c\r\n\r\n", 501, "an upgrade"),
         // Other protocols.
-        ("\u{05}\u{01}\u{00}", 400, "SOCKS5"), ("\u{04}\u{01}\u{01}", 400, "SOCKS4"), ("\u{16}\u{03}\u{01}", 400, "TLS"),
+        ("\u{05}\u{01}\u{00}", 400, "SOCKS5"), ("\u{04}\u{01}\u{01}", 400, "SOCKS4"),
+        ("\u{16}\u{03}\u{01}", 400, "TLS"),
         ("SSH-2.0-OpenSSH_9.2\r\n\r\n", 400, "SSH"),
     ])
-    func `a request that two programs could read differently is refused`(text: String, expected: Int, why: String) {
+    func `a request that two programs could read differently is refused`(
+        text: String, expected: Int, why: String
+    ) {
         #expect(status(Array(text.utf8)) == expected, "\(why)")
     }
 
@@ -177,7 +209,8 @@ private func status(_ bytes: [UInt8]) -> Int? {
     @Test func `random bytes never crash the parsers`() {
         var generator = SystemRandomNumberGenerator()
         let seeds = [
-            "GET http://a.b/ HTTP/1.1\r\nHost: a.b\r\nContent-Length: 5\r\n\r\nhello", "CONNECT [::1]:443 HTTP/1.1\r\n\r\n",
+            "GET http://a.b/ HTTP/1.1\r\nHost: a.b\r\nContent-Length: 5\r\n\r\nhello",
+            "CONNECT [::1]:443 HTTP/1.1\r\n\r\n",
             "POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         ].map { Array($0.utf8) }
         for round in 0..<30_000 {
@@ -198,7 +231,9 @@ private func status(_ bytes: [UInt8]) -> Int? {
 }
 
 @Suite struct BodyTests {
-    private static func read(_ framing: BodyFraming, _ text: String) throws -> (body: String, rest: String, over: Bool) {
+    private static func read(_ framing: BodyFraming, _ text: String) throws -> (
+        body: String, rest: String, over: Bool
+    ) {
         var reader = BodyReader(framing)
         var buffer = ByteBuffer(string: text)
         let body = try reader.read(&buffer)
@@ -209,7 +244,8 @@ private func status(_ bytes: [UInt8]) -> Int? {
         (BodyFraming.none, "rest", "", "rest", true), (.length(3), "abcrest", "abc", "rest", true),
         (.length(3), "ab", "ab", "", false), (.untilClose, "all", "all", "", false),
         (.chunked, "3\r\nabc\r\n0\r\n\r\nrest", "3\r\nabc\r\n0\r\n\r\n", "rest", true),
-        (.chunked, "0\r\n\r\nrest", "0\r\n\r\n", "rest", true), (.chunked, "A\r\n0123456789\r\n", "A\r\n0123456789\r\n", "", false),
+        (.chunked, "0\r\n\r\nrest", "0\r\n\r\n", "rest", true),
+        (.chunked, "A\r\n0123456789\r\n", "A\r\n0123456789\r\n", "", false),
         (.chunked, "000000000000003\r\nabc\r\n0\r\n\r\n", "000000000000003\r\nabc\r\n0\r\n\r\n", "", true),
     ])
     func `a body ends where its framing says`(
@@ -222,11 +258,16 @@ private func status(_ bytes: [UInt8]) -> Int? {
     }
 
     @Test(arguments: [
-        ("\r\n", "no size"), ("g\r\n", "no number"), ("3;a=b\r\nabc", "an extension"), ("3 \r\nabc", "a space"),
-        (" 3\r\nabc", "a space"), ("0x3\r\nabc", "a prefix"), ("+3\r\nabc", "a sign"), ("-3\r\nabc", "a sign"),
-        ("3\nabc", "a bare line feed"), ("3\r\nabcd", "more data than the size"), ("3\r\nabc\n", "a bare line feed"),
-        ("3\r\nabc\rX", "no line feed"), ("FFFFFFFFFFFFFFFF\r\n", "overflow"), ("10000000000000000\r\n", "overflow"),
-        ("0\r\nX-Trailer: 1\r\n\r\n", "a trailer"), ("0\r\n\n", "a bare line feed"), ("\u{FF11}\r\na", "a full-width digit"),
+        ("\r\n", "no size"), ("g\r\n", "no number"), ("3;a=b\r\nabc", "an extension"),
+        ("3 \r\nabc", "a space"),
+        (" 3\r\nabc", "a space"), ("0x3\r\nabc", "a prefix"), ("+3\r\nabc", "a sign"),
+        ("-3\r\nabc", "a sign"),
+        ("3\nabc", "a bare line feed"), ("3\r\nabcd", "more data than the size"),
+        ("3\r\nabc\n", "a bare line feed"),
+        ("3\r\nabc\rX", "no line feed"), ("FFFFFFFFFFFFFFFF\r\n", "overflow"),
+        ("10000000000000000\r\n", "overflow"),
+        ("0\r\nX-Trailer: 1\r\n\r\n", "a trailer"), ("0\r\n\n", "a bare line feed"),
+        ("\u{FF11}\r\na", "a full-width digit"),
     ])
     func `broken chunks are refused`(text: String, why: String) {
         #expect(throws: HTTPRefusal.self, "\(why)") { try Self.read(.chunked, text) }
@@ -262,7 +303,9 @@ private func status(_ bytes: [UInt8]) -> Int? {
         for byte in bytes.dropLast() {
             #expect(reader.read(ByteBuffer(bytes: [byte]).readableBytesView) == .more)
         }
-        #expect(reader.read(ByteBuffer(bytes: bytes.suffix(1)).readableBytesView) == .hello(serverName: "github.com"))
+        #expect(
+            reader.read(ByteBuffer(bytes: bytes.suffix(1)).readableBytesView)
+                == .hello(serverName: "github.com"))
     }
 
     @Test func `capitals are lowered, and no name is no name`() {
@@ -274,9 +317,11 @@ private func status(_ bytes: [UInt8]) -> Int? {
         (Array("SSH-2.0-OpenSSH\r\n".utf8), "SSH"), (Array("GET / HTTP/1.1\r\n\r\n".utf8), "HTTP"),
         ([0x16, 0x02, 0, 0, 5], "another version"), ([0x17, 3, 3, 0, 5], "application data"),
         ([0x16, 3, 1, 0, 0], "an empty record"), ([0x16, 3, 1, 0xFF, 0xFF], "too long a record"),
-        ([0x16, 3, 1, 0, 4, 2, 0, 0, 0], "a ServerHello"), ([0x16, 3, 1, 0, 4, 1, 0xFF, 0xFF, 0xFF], "too long a message"),
+        ([0x16, 3, 1, 0, 4, 2, 0, 0, 0], "a ServerHello"),
+        ([0x16, 3, 1, 0, 4, 1, 0xFF, 0xFF, 0xFF], "too long a message"),
         (Hello(name: "").records(), "an empty name"), (Hello(name: "a b").records(), "a space in the name"),
-        (Hello(name: "a\0b").records(), "NUL in the name"), (Hello(nameType: 1).records(), "another kind of name"),
+        (Hello(name: "a\0b").records(), "NUL in the name"),
+        (Hello(nameType: 1).records(), "another kind of name"),
         (Hello(extraExtensions: [[0, 0, 0, 0]]).records(), "the extension twice"),
         (Hello(extraExtensions: [[0, 9, 0, 5, 1]]).records(), "an extension that is too long"),
         (Hello().records() + Hello().records(), "a second message"),
@@ -288,7 +333,8 @@ private func status(_ bytes: [UInt8]) -> Int? {
     }
 
     @Test func `an endless hello is not waited for`() {
-        let fragment: [UInt8] = [0x16, 3, 1, 0x40, 0] + [1, 0, 0x3F, 0xFC] + [UInt8](repeating: 0, count: 16380)
+        let fragment: [UInt8] =
+            [0x16, 3, 1, 0x40, 0] + [1, 0, 0x3F, 0xFC] + [UInt8](repeating: 0, count: 16380)
         #expect(Self.find(fragment) == .notTLS)
         var reader = ClientHelloReader()
         var last = ClientHelloReader.Finding.more

@@ -61,7 +61,9 @@ private final class Setting: Sendable {
 
 extension Event {
     fileprivate func number(_ name: String) -> Int? {
-        for field in fields where field.name == name { if case .number(let value) = field.value { return value } }
+        for field in fields where field.name == name {
+            if case .number(let value) = field.value { return value }
+        }
         return nil
     }
 }
@@ -74,7 +76,8 @@ private let threads: NIOThreadPool = {
 }()
 
 /// Blocking work beside the test's own thread.
-private func beside<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) -> Task<Value, any Error> {
+private func beside<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) -> Task<Value, any Error>
+{
     Task { try await threads.runIfActive(work) }
 }
 
@@ -201,7 +204,8 @@ private func isSame(_ left: [UInt8], _ from: Int, _ right: [UInt8], _ at: Int, _
         ("evilgithub.com:443", 403), ("github.com.evil.com:443", 403), ("xexample.com:443", 403),
         ("example.com:443", 403), ("github.com:22", 403), ("127.0.0.1:443", 403), ("[::1]:443", 403),
         ("127.1:443", 403), ("2130706433:443", 403), ("localhost:1", 403), ("github.com@evil.com:443", 400),
-        ("github.com\0.evil.com:443", 400), ("github.com", 400), ("gіthub.com:443", 400), ("github.com:00443", 400),
+        ("github.com\0.evil.com:443", 400), ("github.com", 400), ("gіthub.com:443", 400),
+        ("github.com:00443", 400),
     ])
     func `a refusal arrives whole, and the connection ends`(target: String, status: Int) throws {
         let setting = try Setting(alsoAllow: ["github.com", "*.example.com"])
@@ -227,11 +231,14 @@ private func isSame(_ left: [UInt8], _ from: Int, _ right: [UInt8], _ at: Int, _
     @Test func `plain HTTP passes with a rebuilt head, and the next request is judged anew`() throws {
         let setting = try Setting()
         let program = try Wire(to: setting.port)
-        try program.send("POST http://\(setting.target)/x HTTP/1.1\r\nHost: evil.com\r\nContent-Length: 3\r\n\r\nabc")
+        try program.send(
+            "POST http://\(setting.target)/x HTTP/1.1\r\nHost: evil.com\r\nContent-Length: 3\r\n\r\nabc")
         let server = try setting.origin.accept()
         let head = try server.receive(until: "\r\n\r\n")
         #expect(
-            head == "POST /x HTTP/1.1\r\nHost: \(setting.target)\r\nContent-Length: 3\r\nConnection: close\r\n\r\n")
+            head
+                == "POST /x HTTP/1.1\r\nHost: \(setting.target)\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
+        )
         #expect(try server.receive(until: "abc") == "abc")
         try server.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
         #expect(try program.receive(until: "hello").contains("Connection: keep-alive\r\n"))

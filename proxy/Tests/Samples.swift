@@ -28,7 +28,9 @@ extension [ProxyConnection.Action] {
 
     var lookups: [Host] { compactMap { if case .resolve(let host) = $0 { host } else { nil } } }
 
-    var closes: [String?] { compactMap { if case .logClose(_, let detail) = $0 { .some(detail) } else { nil } } }
+    var closes: [String?] {
+        compactMap { if case .logClose(_, let detail) = $0 { .some(detail) } else { nil } }
+    }
 }
 
 extension Event {
@@ -55,7 +57,8 @@ struct Hello {
         }
         for raw in extraExtensions { extensions += raw }
         let body: [UInt8] =
-            [3, 3] + [UInt8](repeating: 7, count: 32) + Hello.vector([1, 2, 3], 1) + Hello.vector([0x13, 1], 2)
+            [3, 3] + [UInt8](repeating: 7, count: 32) + Hello.vector([1, 2, 3], 1)
+            + Hello.vector([0x13, 1], 2)
             + Hello.vector([0], 1) + Hello.vector(extensions, 2)
         return [1] + Hello.vector(body, 3)
     }
@@ -68,6 +71,7 @@ struct Hello {
     }
 
     static func vector(_ content: [UInt8], _ lengthBytes: Int) -> [UInt8] {
-        (0..<lengthBytes).map { UInt8(truncatingIfNeeded: content.count >> (8 * (lengthBytes - 1 - $0))) } + content
+        (0..<lengthBytes).map { UInt8(truncatingIfNeeded: content.count >> (8 * (lengthBytes - 1 - $0))) }
+            + content
     }
 }

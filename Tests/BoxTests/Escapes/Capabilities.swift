@@ -87,7 +87,10 @@ import Testing
         // A copy that belongs to 77 and is 4755: outside it runs as 77.
         let copy = box.scratch.project + "/setuid-probe"
         let made = try Host.shell(
-            "chmod 755 \(box.scratch.root) \(box.scratch.project) && cp \(box.scratch.project)/probe \(copy) && chown 77 \(copy) && chmod 4755 \(copy)"
+            """
+            chmod 755 \(box.scratch.root) \(box.scratch.project) && cp \(box.scratch.project)/probe \
+            \(copy) && chown 77 \(copy) && chmod 4755 \(copy)
+            """
         )
         #expect(made.status == 0)
         let act = "setuid-copy,\(copy)"

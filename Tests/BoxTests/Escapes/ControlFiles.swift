@@ -29,7 +29,11 @@ import Testing
     static func project() throws -> Box {
         let box = try Box()
         let made = try Host.shell(
-            "git init -q . && git config user.email a@b.invalid && git config user.name a && echo text > README && mkdir sub && echo '/probe\n/acts' > .gitignore && git add README .gitignore && git commit -qm first && echo '# policy' > box.toml",
+            """
+            git init -q . && git config user.email a@b.invalid && git config user.name a && echo \
+            text > README && mkdir sub && echo '/probe\n/acts' > .gitignore && git add README \
+            .gitignore && git commit -qm first && echo '# policy' > box.toml
+            """,
             directory: box.scratch.project)
         guard made.status == 0 else { throw HarnessError(description: "\(made)") }
         return box
@@ -94,7 +98,10 @@ import Testing
         let box = try ControlFiles.project()
         let before = try ControlFiles.evidence(box)
         let outcome = try box.shell(
-            "mv .git moved; mkdir -p .git/hooks; echo x > .git/hooks/pre-commit; mv sub .git; cd ..; mv project other; mkdir project; ls -A project | head -3; true"
+            """
+            mv .git moved; mkdir -p .git/hooks; echo x > .git/hooks/pre-commit; mv sub .git; cd ..; \
+            mv project other; mkdir project; ls -A project | head -3; true
+            """
         )
         #expect(outcome.status == 0, "\(outcome)")
         #expect(try ControlFiles.evidence(box) == before, "\(outcome)")
@@ -107,7 +114,11 @@ import Testing
         row("GT-01")
         let box = try ControlFiles.project()
         let outcome = try box.shell(
-            "echo more >> README && git add -A && git commit -qm second && git checkout -qb topic && git mv README R2 && git commit -qm third && git log --oneline | wc -l && git status --short && git stash list && git gc -q && git fsck"
+            """
+            echo more >> README && git add -A && git commit -qm second && git checkout -qb topic && \
+            git mv README R2 && git commit -qm third && git log --oneline | wc -l && git status \
+            --short && git stash list && git gc -q && git fsck
+            """
         )
         #expect(outcome.status == 0 && outcome.lines.first == "3", "\(outcome)")
         let host = try Host.run(
@@ -121,7 +132,10 @@ import Testing
         let box = try Box()
         try box.scratch.write("mine", to: box.scratch.project + "/private", mode: 0o600)
         let outcome = try box.shell(
-            "cat private; echo changed > private; mkdir d; echo x > d/new; ln -s new d/link; stat -c %u private d d/new | sort -u | wc -l; id -u; stat -c %u d"
+            """
+            cat private; echo changed > private; mkdir d; echo x > d/new; ln -s new d/link; stat -c \
+            %u private d d/new | sort -u | wc -l; id -u; stat -c %u d
+            """
         )
         #expect(outcome.lines.first?.hasPrefix("mine") == true && outcome.status == 0, "\(outcome)")
         #expect(outcome.lines.suffix(2).first == outcome.lines.last, "inside they are one's own: \(outcome)")

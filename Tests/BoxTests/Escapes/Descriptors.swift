@@ -22,7 +22,10 @@ import Testing
             open + ["/bin/bash", "-c", "cat <&8"], environment: ["HOME": box.scratch.home])
         #expect(control.text == "the secret", "no control")
         let script =
-            "ls /proc/self/fd; cat <&8; ls /proc/self/fd/9/ /proc/self/fd/77/; for p in /proc/[0-9]*; do ls $p/fd; done"
+            """
+            ls /proc/self/fd; cat <&8; ls /proc/self/fd/9/ /proc/self/fd/77/; for p in \
+            /proc/[0-9]*; do ls $p/fd; done
+            """
         let inside = try box.call(["run"] + box.options + ["--", "/bin/bash", "-c", script], rig: open)
         #expect(inside.lines.prefix(4) == ["0", "1", "2", "3"], "\(inside)")
         #expect(

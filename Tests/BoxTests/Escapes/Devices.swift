@@ -23,7 +23,11 @@ import Testing
         #expect(more.isEmpty, "\(more)")
         #expect(inside.filter { $0.hasPrefix("/dev/pts/") && !$0.contains("ptmx") }.isEmpty, "\(inside)")
         let links = try Box().shell(
-            "for n in fd stdin stdout stderr; do readlink /dev/$n; done; echo x > /dev/null; head -c 3 /dev/zero | od -An -tx1; head -c 8 /dev/urandom | wc -c; head -c 1 /dev/zero > /dev/full"
+            """
+            for n in fd stdin stdout stderr; do readlink /dev/$n; done; echo x > /dev/null; head -c \
+            3 /dev/zero | od -An -tx1; head -c 8 /dev/urandom | wc -c; head -c 1 /dev/zero > \
+            /dev/full
+            """
         )
         #expect(
             links.lines.prefix(4).allSatisfy { $0.hasPrefix("/proc/self/fd") }
@@ -33,7 +37,11 @@ import Testing
     @Test func `no device elsewhere`() throws {
         row("DV-01")
         let inside = try Box().shell(
-            "find / -xdev \\( -type b -o -type c \\) -not -path '/dev/*' -not -path '/proc/*' 2>/dev/null; ls /dev/vda /dev/loop0 /dev/fuse /dev/kvm /dev/net/tun /dev/mem /dev/kmsg /dev/vsock /dev/dri /dev/console /dev/tty0"
+            """
+            find / -xdev \\( -type b -o -type c \\) -not -path '/dev/*' -not -path '/proc/*' \
+            2>/dev/null; ls /dev/vda /dev/loop0 /dev/fuse /dev/kvm /dev/net/tun /dev/mem /dev/kmsg \
+            /dev/vsock /dev/dri /dev/console /dev/tty0
+            """
         )
         #expect(inside.out.isEmpty, "\(inside)")
     }

@@ -107,7 +107,11 @@ import Testing
         let box = try Box()
         let secret = "canary-\(UInt64.random(in: 0...UInt64.max))"
         let outcome = try box.shell(
-            "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/[0-9]*/auxv /proc/[0-9]*/task/*/environ 2>/dev/null | tr '\\0' '\\n'; ls /run/credentials /run/user /run/secrets 2>/dev/null",
+            """
+            cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/[0-9]*/auxv \
+            /proc/[0-9]*/task/*/environ 2>/dev/null | tr '\\0' '\\n'; ls /run/credentials /run/user \
+            /run/secrets 2>/dev/null
+            """,
             environment: ["MY_SECRET": secret])
         #expect(!outcome.text.contains(secret) && !outcome.text.isEmpty, "\(outcome)")
         #expect(!outcome.text.contains(box.scratch.state), "\(outcome)")
@@ -124,7 +128,10 @@ import Testing
         }
         #expect(Set((inside["NO_PROXY"] ?? "").split(separator: ",")) == ["localhost", "127.0.0.1", "::1"])
         let around = try box.shell(
-            "curl -sS -m 5 --noproxy '*' http://192.0.2.1/; echo $?; env -i curl -sS -m 5 http://example.com/; echo $?"
+            """
+            curl -sS -m 5 --noproxy '*' http://192.0.2.1/; echo $?; env -i curl -sS -m 5 \
+            http://example.com/; echo $?
+            """
         )
         #expect(around.lines == ["7", "6"] || around.lines == ["7", "7"], "\(around)")
         let none = Environment.names(try box.run(["/usr/bin/env", "-0"], options: ["--net", "none"]))

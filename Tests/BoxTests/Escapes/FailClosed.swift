@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// CF-12: whatever the host cannot do, box runs with every protection or does not run the command.
+/// CF-12: whatever the host cannot do, box runs with every protection, or the command does not run.
 @Suite(.recorded("CF-12"), .serialized) struct FailClosed {
     /// One system call fails for box and all it starts, with the error of a host that does not have it or forbids it.
     static let faults = [
@@ -60,13 +60,18 @@ import Testing
         let rig = try Tools.rig.get()
         let terminal = try Running(
             [rig, "--hide", "/dev/ptmx", "--", Box.binary, "run"] + box.options + [
-                "--", "/bin/echo", "started",
+                "--", "/usr/bin/tty",
             ],
             environment: box.environment, directory: box.scratch.project,
             streams: .terminal(rows: 24, columns: 80))
         let outcome = try terminal.wait()
-        #expect(outcome.status == 125 && !outcome.lines.contains { $0.hasPrefix("started") }, "\(outcome)")
-        #expect(outcome.text.contains("terminal") || outcome.text.contains("ptmx"), "\(outcome)")
+        // The terminal inside may come from the sandbox's own instance: then nothing of the host's is needed.
+        if outcome.status == 0 {
+            #expect(outcome.lines.contains { $0.hasPrefix("/dev/pts/") }, "\(outcome)")
+        } else {
+            #expect(outcome.status == 125 && !outcome.text.contains("/dev/pts/0"), "\(outcome)")
+            #expect(outcome.text.contains("terminal") || outcome.text.contains("ptmx"), "\(outcome)")
+        }
     }
 
     @Test func `a state directory that cannot be written is named`() throws {
@@ -126,7 +131,9 @@ import Testing
         let copy = box.scratch.project + "/box"
         try FileManager.default.copyItem(atPath: Box.binary, toPath: copy)
         let nested = try box.shell("\(copy) run --net none --workspace direct -- echo started; echo $?")
-        #expect(nested.lines == ["125"] || nested.lines == ["started", "0"], "\(nested)")
+        #expect(
+            nested.lines == ["started", "0"]
+                || ["125", "127"].contains(nested.lines.last) && nested.lines.count == 1, "\(nested)")
         let initial = try box.shell("\(copy) __init; echo $?")
         #expect(initial.lines.last != "0", "\(initial)")
     }

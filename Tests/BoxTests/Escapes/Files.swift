@@ -121,7 +121,11 @@ import Testing
         try box.scratch.write("key", to: box.scratch.home + "/.ssh/id_ed25519", mode: 0o600)
         try box.scratch.write("canary", to: box.scratch.home + "/canary")
         let outcome = try box.shell(
-            "ls -A ~; cat ~/canary \(box.scratch.home)/canary \(box.scratch.home)/.ssh/id_ed25519; find / -name canary -not -path '/proc/*' 2>/dev/null; echo written > ~/inside && cat ~/inside"
+            """
+            ls -A ~; cat ~/canary \(box.scratch.home)/canary \(box.scratch.home)/.ssh/id_ed25519; \
+            find / -name canary -not -path '/proc/*' 2>/dev/null; echo written > ~/inside && cat \
+            ~/inside
+            """
         )
         #expect(outcome.answer == "written", "\(outcome)")
         #expect(
@@ -212,7 +216,10 @@ import Testing
         row("FS-11")
         let box = try Box()
         let outcome = try box.shell(
-            "cat /proc/self/mountinfo /proc/self/mounts /proc/self/mountstats; find / -xdev -name sessions 2>/dev/null"
+            """
+            cat /proc/self/mountinfo /proc/self/mounts /proc/self/mountstats; find / -xdev -name \
+            sessions 2>/dev/null
+            """
         )
         #expect(
             !outcome.text.contains(box.scratch.state) && !outcome.text.contains("/sessions"), "\(outcome)")

@@ -83,7 +83,10 @@ import Testing
         let inside = try #require(try box.probe([act])[act])
         #expect(inside.word == "EMFILE" && (inside.result ?? 0) <= 65_536, "\(inside)")
         let script =
-            "ulimit -n $(ulimit -Hn); exec 3<&0; i=0; python3 -c 'import os\ntry:\n  while True: os.open(\"/dev/null\", 0)\nexcept OSError as e: print(e.errno)'; echo still here"
+            """
+            ulimit -n $(ulimit -Hn); exec 3<&0; i=0; python3 -c 'import os\ntry:\n  while True: \
+            os.open(\"/dev/null\", 0)\nexcept OSError as e: print(e.errno)'; echo still here
+            """
         let outcome = try box.shell(script)
         #expect(outcome.lines == ["24", "still here"], "\(outcome)")
     }
@@ -131,7 +134,11 @@ import Testing
         row("RC-11")
         let box = try Box()
         let script =
-            "for i in 1 2 3; do \(box.scratch.project)/probe flood,127.0.0.1,3128,3000 >/dev/null & done; wait; for i in $(seq 60); do curl -sS -m 10 -o /dev/null -w '%{http_code}\\n' http://blocked.example/ 2>/dev/null | grep -x 403 && break; sleep 0.1; done; true"
+            """
+            for i in 1 2 3; do \(box.scratch.project)/probe flood,127.0.0.1,3128,3000 >/dev/null & \
+            done; wait; for i in $(seq 60); do curl -sS -m 10 -o /dev/null -w '%{http_code}\\n' \
+            http://blocked.example/ 2>/dev/null | grep -x 403 && break; sleep 0.1; done; true
+            """
         let outcome = try box.shell(script)
         #expect(outcome.answer == "403", "\(outcome)")
     }

@@ -67,7 +67,10 @@ import Testing
         let inside = try #require(try box.probe(["interfaces"], options: options)["interfaces"])
         #expect(inside.detail == "lo ", "\(inside)")
         let routes = try box.shell(
-            "ip -4 route; ip -6 route show default; cat /proc/net/route | tail -n +2; ls /sys/class/net 2>/dev/null",
+            """
+            ip -4 route; ip -6 route show default; cat /proc/net/route | tail -n +2; ls \
+            /sys/class/net 2>/dev/null
+            """,
             options: options)
         #expect(routes.out.isEmpty, "\(routes)")
     }
@@ -76,7 +79,11 @@ import Testing
         row("NT-07")
         let box = try Box()
         let outcome = try box.shell(
-            "getent hosts localhost && echo local; getent ahosts example.com; getent hosts $(cat /etc/hostname 2>/dev/null) >/dev/null; cat /etc/resolv.conf /etc/hosts /etc/nsswitch.conf"
+            """
+            getent hosts localhost && echo local; getent ahosts example.com; getent hosts $(cat \
+            /etc/hostname 2>/dev/null) >/dev/null; cat /etc/resolv.conf /etc/hosts \
+            /etc/nsswitch.conf
+            """
         )
         #expect(outcome.text.contains("local\n"), "\(outcome)")
         #expect(!outcome.text.contains("example.com"), "\(outcome)")
@@ -110,7 +117,10 @@ import Testing
             "169.254.169.254", "[fd00:ec2::254]", "metadata.google.internal", "127.0.0.1", "localhost",
         ] {
             let metadata = try box.shell(
-                "curl -sS -m 10 --noproxy '' -x $HTTP_PROXY -o /dev/null -w '%{http_code}\\n' http://\(target)/latest/"
+                """
+                curl -sS -m 10 --noproxy '' -x $HTTP_PROXY -o /dev/null -w '%{http_code}\\n' \
+                http://\(target)/latest/
+                """
             )
             #expect(metadata.answer == "403", "NT-06 \(target): \(metadata)")
         }
@@ -122,7 +132,10 @@ import Testing
         row("NT-12")
         // `.invalid` never resolves: the verdict is seen, and no packet leaves.
         let script =
-            "for u in https://allowed.invalid/ https://other.invalid/ https://allowed.invalid:8443/; do curl -sS -m 10 -o /dev/null -w '%{http_connect}\\n' $u; done"
+            """
+            for u in https://allowed.invalid/ https://other.invalid/ https://allowed.invalid:8443/; \
+            do curl -sS -m 10 -o /dev/null -w '%{http_connect}\\n' $u; done
+            """
         let outcome = try Box().shell(script, options: ["--allow", "allowed.invalid"])
         #expect(
             outcome.lines.count == 3 && outcome.lines[1] == "403" && outcome.lines[2] == "403", "\(outcome)")
@@ -134,7 +147,12 @@ import Testing
         guard has("curl", "socat") else { return }
         row("NT-13")
         let script =
-            "socat TCP-LISTEN:4000,fork,reuseaddr TCP:127.0.0.1:3128 & for i in $(seq 100); do curl -sS -m 5 -o /dev/null -x http://127.0.0.1:4000 -w '%{http_connect}' https://blocked.example/ 2>/dev/null | grep -q 403 && echo refused && break; done; kill $!"
+            """
+            socat TCP-LISTEN:4000,fork,reuseaddr TCP:127.0.0.1:3128 & for i in $(seq 100); do curl \
+            -sS -m 5 -o /dev/null -x http://127.0.0.1:4000 -w '%{http_connect}' \
+            https://blocked.example/ 2>/dev/null | grep -q 403 && echo refused && break; done; kill \
+            $!
+            """
         let outcome = try Box().shell(script)
         #expect(outcome.answer == "refused", "\(outcome)")
     }
@@ -145,7 +163,10 @@ import Testing
         let running = try box.start(
             [
                 "/bin/bash", "-c",
-                "echo ready; read line; curl -sS -m 5 http://blocked.example/ >/dev/null; echo curl-$?; \(box.scratch.project)/probe interfaces tcp,1.1.1.1,80; read line; exit 0",
+                """
+                echo ready; read line; curl -sS -m 5 http://blocked.example/ >/dev/null; echo \
+                curl-$?; \(box.scratch.project)/probe interfaces tcp,1.1.1.1,80; read line; exit 0
+                """,
             ],
             streams: .openInput)
         try running.expect("ready")

@@ -9,7 +9,10 @@ import Testing
         let terminal = try box.start(
             [
                 "/bin/sh", "-c",
-                "tty; stat -c 'dev %t:%T ino %i' -L /proc/self/fd/0; ls /dev/pts; \(box.scratch.project)/probe terminal",
+                """
+                tty; stat -c 'dev %t:%T ino %i' -L /proc/self/fd/0; ls /dev/pts; \
+                \(box.scratch.project)/probe terminal
+                """,
             ],
             options: ["--quiet"], streams: .terminal(rows: 24, columns: 80))
         let outcome = try terminal.wait()
@@ -90,7 +93,10 @@ import Testing
         row("TT-04")
         let box = try Box()
         let script =
-            "(trap '' HUP TERM INT; setsid sh -c 'while :; do echo late; echo late >&2; done') & sleep 0.1; echo end; exit 5"
+            """
+            (trap '' HUP TERM INT; setsid sh -c 'while :; do echo late; echo late >&2; done') & \
+            sleep 0.1; echo end; exit 5
+            """
         let piped = try box.shell(script)
         #expect(piped.status == 5 && !piped.heldOpen, "\(piped.heldOpen) \(piped.status)")
         let terminal = try box.start(["/bin/sh", "-c", script], streams: .terminal(rows: 24, columns: 80))
@@ -137,7 +143,10 @@ import Testing
         try shell.expect("user$ ")
         let options = box.options.joined(separator: " ")
         try shell.send(
-            "\(Box.binary) run \(options) --quiet -- sh -c 'echo re''ady; read line; echo got $line; exit 4'\n"
+            """
+            \(Box.binary) run \(options) --quiet -- sh -c 'echo re''ady; read line; echo got $line; \
+            exit 4'\n
+            """
         )
         try shell.expect("ready")
         try shell.send("\u{1a}")
@@ -184,7 +193,8 @@ import Testing
     ]
     /// What a terminal answers: harmless where the answer goes to the program, typed text where it does not.
     static let queries = [
-        "\u{1b}[c", "\u{1b}[>c", "\u{1b}[6n", "\u{1b}[5n", "\u{1b}]11;?\u{7}", "\u{1b}P$qm\u{1b}\\", "\u{1b}[0x",
+        "\u{1b}[c", "\u{1b}[>c", "\u{1b}[6n", "\u{1b}[5n", "\u{1b}]11;?\u{7}", "\u{1b}P$qm\u{1b}\\",
+        "\u{1b}[0x",
     ]
 
     @Test(arguments: queries)

@@ -129,7 +129,9 @@ enum Tools {
         return path
     }
     /// What tries forbidden things.
-    static let probe = Result { try compile("probe", ["probe.c", "acts.c"]) }
+    static let probe = Result {
+        try compile("probe", ["probe.c", "files.c", "processes.c", "sockets.c", "kernel.c"])
+    }
     /// What makes a host with something wrong.
     static let rig = Result { try compile("rig", ["rig.c"]) }
 

@@ -109,6 +109,14 @@ struct Process: Sendable, Hashable {
             of: "\0", with: " ")
     }
 
+    /// Its pids in all namespaces, the host's first: more than one inside a sandbox.
+    var pids: [String] {
+        let line = (try? Host.text("/proc/\(pid)/status"))?.split(separator: "\n").first {
+            $0.hasPrefix("NSpid:")
+        }
+        return line?.split(separator: "\t").dropFirst().map(String.init) ?? []
+    }
+
     /// Whether this very process still runs; a zombie does not.
     var isAlive: Bool {
         guard let now = Process(pid) else { return false }

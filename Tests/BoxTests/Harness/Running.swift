@@ -16,7 +16,7 @@ struct Outcome: Sendable, CustomStringConvertible {
     var errors: String { String(decoding: err, as: UTF8.self) }
     /// The first stream without the white space around it.
     var answer: String { text.trimmingCharacters(in: .whitespacesAndNewlines) }
-    var lines: [String] { text.split(separator: "\n").map(String.init) }
+    var lines: [String] { text.split(whereSeparator: \.isNewline).map(String.init) }
 
     var description: String {
         "status \(status)\(timedOut ? " (timed out)" : "")\nout: \(text.prefix(1500))\nerr: \(errors.prefix(1500))"
