@@ -100,10 +100,12 @@ struct Stage: ~Copyable {
         }
         try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
         try enter(plan.workingDirectory)
-        if let listener = performer.takeListener() {
+        let listeners = performer.takeListeners()
+        if !listeners.isEmpty {
             try step("listen") { () throws(KernelError) in
-                try control.send(InitReport.listener.wire, descriptors: [listener.number])
+                try control.send(InitReport.listener.wire, descriptors: listeners)
             }
+            for number in listeners { close(number) }
         }
         try step("report") { () throws(KernelError) in try control.send(InitReport.ready.wire) }
     }

@@ -8,18 +8,20 @@ internal import Glibc
 struct Performer: ~Copyable {
     /// The root while it is being built; gone once it is entered.
     private var root: Root?
-    /// An empty file and an empty directory to cover things with, read-only.
-    private var emptyFile: Descriptor?
-    private var emptyDirectory: Descriptor?
+    /// Whether there are an empty file and an empty directory to cover things with.
+    private var hasEmpties = false
     /// Descriptors of the mounts that the supervisor prepared, in the order of the steps that use them.
     private var prepared: [CInt]
-    /// The listening socket of the network door, once it is made.
-    private var listener: Descriptor?
+    /// The listening sockets of the network door, once they are made.
+    private var listeners: [CInt] = []
 
     init(prepared: [CInt]) { self.prepared = prepared }
 
-    /// The listening socket; it is given away once.
-    mutating func takeListener() -> Descriptor? { listener.take() }
+    /// The listening sockets; they are given away once.
+    mutating func takeListeners() -> [CInt] {
+        defer { listeners = [] }
+        return listeners
+    }
 
     /// Carries out one step.
     mutating func perform(_ step: Step) throws(KernelError) {
@@ -34,7 +36,7 @@ struct Performer: ~Copyable {
         case .hostname(let name):
             try check("sethostname", unsafe sethostname(name, name.utf8.count), name)
         case .loopback: try RouteSocket().bringUpLoopback()
-        case .listen(let port): listener = try Listener.open(loopbackPort: port)
+        case .listen(let port): listeners = try Listener.openBoth(loopbackPort: port)
         case .sealRoot: try sealRoot()
         case .limit(let limit, let bounds): try Limits.set(limit, to: bounds)
         case .dropCapabilities: try Capabilities.dropAll()
@@ -138,7 +140,8 @@ struct Performer: ~Copyable {
         if !bind.writable { attributes.insert(.readOnly) }
         if !bind.executable { attributes.insert(.noExec) }
         try Mounts.set(attributes, on: mount, recursive: true)
-        if bind.isDirectory { try root.makeDirectory(bind.target) } else { try root.makeFile(bind.target) }
+        guard bind.isDirectory else { return try root.attach(mount, onNewFile: bind.target) }
+        try root.makeDirectory(bind.target)
         try root.attach(mount, at: bind.target)
     }
 
@@ -146,14 +149,15 @@ struct Performer: ~Copyable {
     private static func cover(
         _ path: AbsolutePath, in root: borrowing Root, adding attributes: MountAttributes
     ) throws(KernelError) {
-        let mount: Descriptor
-        do throws(KernelError) { mount = try root.clone(path) } catch {
+        let place: Descriptor
+        do throws(KernelError) { place = try root.place(path) } catch {
             // A knob that this kernel does not have.
-            if error.code == ENOENT, path.isSame(orBelow: AbsolutePath(literal: "/proc")) { return }
+            if error.code == ENOENT, path.isSame(orBelow: Performer.proc) { return }
             throw error
         }
+        let mount = try Mounts.clone("", at: place.number, recursive: true)
         try Mounts.set(attributes, on: mount, recursive: true)
-        try root.attach(mount, at: path)
+        try Mounts.attach(mount, on: place, path.string)
     }
 
     private static func device(
@@ -169,40 +173,58 @@ struct Performer: ~Copyable {
         guard let target = try? AbsolutePath("/dev/" + name) else {
             throw KernelError(call: "device", code: EINVAL, subject: name)
         }
-        try root.makeFile(target)
-        try root.attach(mount, at: target)
+        try root.attach(mount, onNewFile: target)
     }
 
     // MARK: - Masks
 
-    private static let emptyFilePath = AbsolutePath(literal: "/.empty-file")
-    private static let emptyDirectoryPath = AbsolutePath(literal: "/.empty-directory")
+    private static let proc = AbsolutePath(literal: "/proc")
+    private static let emptyFile = AbsolutePath(literal: "/.empty-file")
+    private static let emptyDirectory = AbsolutePath(literal: "/.empty-directory")
 
+    /// Covers a path with nothing.
     private mutating func mask(_ path: AbsolutePath, in root: borrowing Root) throws(KernelError) {
+        if !hasEmpties { try makeEmpties(in: root) }
+        guard path.isSame(orBelow: Performer.proc) else { return try maskCarefully(path, in: root) }
+        // A fresh /proc has no links that lead elsewhere, so its files can be covered by one call each.
+        do throws(KernelError) { try root.cover(path, with: Performer.emptyFile) } catch {
+            switch error.code {
+            case ENOENT: return
+            case ENOTDIR: try root.cover(path, with: Performer.emptyDirectory)
+            default: throw error
+            }
+        }
+    }
+
+    private func maskCarefully(_ path: AbsolutePath, in root: borrowing Root) throws(KernelError) {
         let place: Descriptor
         do throws(KernelError) { place = try root.place(path) } catch {
             if error.code == ENOENT { return }
             throw error
         }
         let isDirectory = try FileStatus.of(place.number).kind == .directory
-        if emptyFile == nil {
-            try root.makeFile(Performer.emptyFilePath)
-            try root.makeDirectory(Performer.emptyDirectoryPath, mode: 0o555)
-            emptyFile = try root.place(Performer.emptyFilePath)
-            emptyDirectory = try root.place(Performer.emptyDirectoryPath)
-        }
-        let source = isDirectory ? emptyDirectory?.number : emptyFile?.number
-        guard let source else { throw KernelError(call: "mask", code: EBADF, subject: path.string) }
-        let mount = try Mounts.clone("", at: source, recursive: false)
-        try Mounts.set([.readOnly, .noSUID, .noDevices, .noExec], on: mount, recursive: false)
+        let empty = try root.place(isDirectory ? Performer.emptyDirectory : Performer.emptyFile)
+        let mount = try Mounts.clone("", at: empty.number, recursive: false)
         try Mounts.attach(mount, on: place, path.string)
+    }
+
+    /// An empty file and an empty directory, each a read-only mount of its own: what is mounted from it is, too.
+    private mutating func makeEmpties(in root: borrowing Root) throws(KernelError) {
+        try root.makeFile(Performer.emptyFile)
+        try root.makeDirectory(Performer.emptyDirectory, mode: 0o555)
+        for path in [Performer.emptyFile, Performer.emptyDirectory] {
+            try Performer.cover(path, in: root, adding: [.readOnly, .noSUID, .noDevices, .noExec])
+        }
+        hasEmpties = true
     }
 
     /// The names go; what is mounted elsewhere stays.
     private func removeEmpties(from root: borrowing Root) throws(KernelError) {
-        guard emptyFile != nil else { return }
-        try root.remove(Performer.emptyFilePath, directory: false)
-        try root.remove(Performer.emptyDirectoryPath, directory: true)
+        guard hasEmpties else { return }
+        for path in [Performer.emptyFile, Performer.emptyDirectory] {
+            try root.detach(path)
+            try root.remove(path, directory: path == Performer.emptyDirectory)
+        }
     }
 
     private func sealRoot() throws(KernelError) {

@@ -55,9 +55,11 @@ package struct Descriptor: ~Copyable {
 
     /// Reads to the end of the file; more than `limit` bytes is `EFBIG`.
     package borrowing func readAll(limit: Int) throws(KernelError) -> [UInt8] {
+        // One more than the size, so that the end is seen by the second read at the latest.
+        let size = try FileStatus.of(number).size
         var all: [UInt8] = []
         while true {
-            let piece = try read(upTo: min(1 << 16, limit + 1 - all.count))
+            let piece = try read(upTo: min(max(4096, min(1 << 20, size + 1 - all.count)), limit + 1 - all.count))
             if piece.isEmpty { return all }
             all += piece
             guard all.count <= limit else { throw KernelError(call: "read", code: EFBIG) }

@@ -99,8 +99,12 @@ package struct Root: ~Copyable {
 
     /// Makes a directory and its parents; existing ones are kept as they are.
     package borrowing func makeDirectory(_ path: AbsolutePath, mode: UInt32 = 0o755) throws(KernelError) {
-        for parent in path.ancestors { try makeOneDirectory(parent, mode: 0o755) }
-        try makeOneDirectory(path, mode: mode)
+        // Mostly the parents are there already.
+        do throws(KernelError) { try makeOneDirectory(path, mode: mode) } catch {
+            guard error.code == ENOENT else { throw error }
+            for parent in path.ancestors { try makeOneDirectory(parent, mode: 0o755) }
+            try makeOneDirectory(path, mode: mode)
+        }
     }
 
     private borrowing func makeOneDirectory(_ path: AbsolutePath, mode: UInt32) throws(KernelError) {
@@ -116,15 +120,24 @@ package struct Root: ~Copyable {
 
     /// Makes an empty file to mount over; an existing one is kept.
     package borrowing func makeFile(_ path: AbsolutePath, content: String = "") throws(KernelError) {
-        try makeDirectory(path.parent)
-        let file = try Descriptor.open(
-            Root.relative(path), O_CREAT | O_WRONLY | O_NOFOLLOW, mode: 0o644, at: descriptor.number)
+        let file: Descriptor
+        do throws(KernelError) { file = try openNew(path) } catch {
+            guard error.code == ENOENT else { throw error }
+            try makeDirectory(path.parent)
+            file = try openNew(path)
+        }
         if !content.isEmpty { try file.write(all: Array(content.utf8)) }
+    }
+
+    private borrowing func openNew(_ path: AbsolutePath) throws(KernelError) -> Descriptor {
+        try Descriptor.open(
+            Root.relative(path), O_CREAT | O_WRONLY | O_NOFOLLOW | O_NONBLOCK, mode: 0o644,
+            at: descriptor.number)
     }
 
     /// Makes a symbolic link.
     package borrowing func makeLink(_ path: AbsolutePath, to target: String) throws(KernelError) {
-        try makeDirectory(path.parent)
+        if path.parent != .root { try makeDirectory(path.parent) }
         try check("symlink", unsafe symlinkat(target, descriptor.number, Root.relative(path)), path.string)
     }
 
@@ -134,16 +147,42 @@ package struct Root: ~Copyable {
         try check("unlink", unsafe unlinkat(descriptor.number, Root.relative(path), flags), path.string)
     }
 
-    /// A private copy of the mount at a path inside.
-    package borrowing func clone(_ path: AbsolutePath) throws(KernelError) -> Descriptor {
-        let place = try place(path)
-        return try Mounts.clone("", at: place.number, recursive: true)
-    }
-
     /// Attaches a mount at an existing path inside.
     package borrowing func attach(_ mount: borrowing Descriptor, at path: AbsolutePath) throws(KernelError) {
         let place = try place(path)
         try Mounts.attach(mount, on: place, path.string)
+    }
+
+    /// Attaches a mount on a file that is made for it; an existing one is kept.
+    package borrowing func attach(_ mount: borrowing Descriptor, onNewFile path: AbsolutePath)
+        throws(KernelError)
+    {
+        let file: Descriptor
+        do throws(KernelError) { file = try openNew(path) } catch {
+            switch error.code {
+            case ENOENT:
+                try makeDirectory(path.parent)
+                file = try openNew(path)
+            // There is one already, in a mount that is read-only or not ours.
+            case EACCES, EROFS, EISDIR, ENXIO, ETXTBSY: file = try place(path)
+            default: throw error
+            }
+        }
+        try Mounts.attach(mount, on: file, path.string)
+    }
+
+    /// Covers a path with what is mounted at another one, in one call. Links are followed, so this is only for trees
+    /// that nobody else can have changed.
+    package borrowing func cover(_ path: AbsolutePath, with source: AbsolutePath) throws(KernelError) {
+        try check("fchdir", fchdir(descriptor.number), "new root")
+        let result = unsafe box_bind(Root.relative(source), Root.relative(path))
+        try check("mount", result, path.string)
+    }
+
+    /// Takes the uppermost mount off a path.
+    package borrowing func detach(_ path: AbsolutePath) throws(KernelError) {
+        try check("fchdir", fchdir(descriptor.number), "new root")
+        try check("umount2", unsafe box_detach_mount(Root.relative(path)), path.string)
     }
 
     /// Writes a setting through the `/proc` inside.
@@ -163,6 +202,7 @@ package struct Root: ~Copyable {
 package struct FileStatus: Equatable, Sendable {
     package enum Kind: Equatable, Sendable { case directory, file, link, characterDevice, other }
     package let kind: Kind
+    package let isSocket: Bool
     package let uid: UInt32
     package let gid: UInt32
     package let device: UInt64
@@ -185,6 +225,7 @@ package struct FileStatus: Equatable, Sendable {
         case S_IFCHR: kind = .characterDevice
         default: kind = .other
         }
+        isSocket = raw.st_mode & S_IFMT == S_IFSOCK
         uid = raw.st_uid
         gid = raw.st_gid
         device = UInt64(raw.st_dev)

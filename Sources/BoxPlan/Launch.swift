@@ -66,7 +66,7 @@ package struct Launch: Equatable, Sendable {
 package enum InitReport: Equatable, Sendable {
     /// The pseudo-terminal's master is attached.
     case terminal
-    /// The network door's listening socket is attached.
+    /// The network door's listening sockets are attached.
     case listener
     /// Everything is in place; the command starts on `.start`.
     case ready

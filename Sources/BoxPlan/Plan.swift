@@ -147,11 +147,15 @@ package struct Plan: Equatable, Sendable {
 
     private static func ordered(_ steps: [Step]) -> [Step] {
         let byPath: Set = [3, 5]
-        return steps.enumerated().sorted { left, right in
-            let (a, b) = (left.element, right.element)
+        // Worked out once for each step: sorting asks for them many times.
+        let keys = steps.map { step in
+            let rank = step.rank
+            return (rank: rank, path: byPath.contains(rank) ? step.target?.string ?? "" : "")
+        }
+        return steps.indices.sorted { left, right in
+            let (a, b) = (keys[left], keys[right])
             if a.rank != b.rank { return a.rank < b.rank }
-            if byPath.contains(a.rank), let x = a.target, let y = b.target, x != y { return x < y }
-            return left.offset < right.offset
-        }.map(\.element)
+            return a.path == b.path ? left < right : a.path < b.path
+        }.map { steps[$0] }
     }
 }

@@ -207,8 +207,11 @@ extension Planner {
     var placeholders: [Plan.Placeholder] {
         guard policy.workspace.mode == .direct else { return [] }
         let project = facts.project
-        var wanted: [(String, ControlFiles.Placeholder)] = ControlFiles.atRoot.map { ($0, .directory) }
-        if project.controls[".git"] == nil { wanted.append((".git", .directory)) }
+        var wanted: [(String, ControlFiles.Placeholder)] = ControlFiles.directoriesAtRoot.map {
+            ($0, .directory)
+        }
+        wanted += ControlFiles.filesAtRoot.map { ($0, .socket) }
+        if project.controls[".git"] == nil { wanted.append((".git", .socket)) }
         for (name, kind) in project.controls where kind == .directory && ControlFiles.isPinned(name) {
             // Directories on the way to a submodule have nothing that git would read.
             guard name == ".git" || project.controls[name + "/config"] != nil else { continue }

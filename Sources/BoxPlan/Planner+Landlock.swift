@@ -34,7 +34,7 @@ extension Planner {
             (AbsolutePath(literal: "/usr"), Planner.running),
             (AbsolutePath(literal: "/etc"), Planner.reading),
             // Debuggers write to /proc/PID/mem, runtimes to oom_score_adj; the kernel checks each of these.
-            (AbsolutePath(literal: "/proc"), Planner.reading.union(.writeFile)),
+            (AbsolutePath(literal: "/proc"), Planner.reading.union([.writeFile, .truncate])),
             (AbsolutePath(literal: "/dev"), Planner.reading.union(.writeFile)),
             (AbsolutePath(literal: "/dev/pts"), Planner.reading.union([.writeFile, .ioctlDevice])),
             (AbsolutePath(literal: "/dev/tty"), [.readFile, .writeFile, .ioctlDevice]),

@@ -119,6 +119,9 @@ package struct SandboxEnvironment: Equatable, Sendable {
             "XDG_DATA_HOME": below(setting.home, ".local/share"),
             "XDG_STATE_HOME": below(setting.home, ".local/state"),
             "BOX": "1", "BOX_SESSION": setting.session,
+            // Core dumps are locked off (RLIMIT_CORE), which the sanitizers' own attempt to do so takes for an error.
+            "ASAN_OPTIONS": "disable_coredump=0", "TSAN_OPTIONS": "disable_coredump=0",
+            "MSAN_OPTIONS": "disable_coredump=0",
             // Nobody can answer git's question for a password.
             "GIT_TERMINAL_PROMPT": "0",
         ]

@@ -3,8 +3,10 @@ internal import BoxTypes
 
 /// The capability card: what the command may do, in one short block, before it starts.
 package enum Card {
-    /// The lines, in colour if `colour`; accepted missing protections are red.
-    package static func lines(_ plan: Plan, session: String, colour: Bool) -> [String] {
+    /// The lines, in colour if `colour`; `title` stands for a command that says little; accepted missing protections are red.
+    package static func lines(
+        _ plan: Plan, title: String?, session: String, colour: Bool
+    ) -> [String] {
         func bold(_ text: String) -> String { colour ? "\u{1B}[1m\(text)\u{1B}[0m" : text }
         func red(_ text: String) -> String { colour ? "\u{1B}[31m\(text)\u{1B}[0m" : text }
         func row(_ name: String, _ text: String) -> String {
@@ -12,7 +14,8 @@ package enum Card {
         }
         let summary = plan.summary
         var lines = [bold("box \(session)")]
-        lines.append(row("runs", plan.command.joined(separator: " ").escapedForTerminal.shortened(to: 90)))
+        lines.append(
+            row("runs", (title ?? plan.command.joined(separator: " ")).escapedForTerminal.shortened(to: 90)))
         lines.append(row("as", "\(plan.identity.name) (uid \(plan.identity.insideUID)), no capabilities"))
         lines.append(row("reads", list(summary.readable)))
         lines.append(

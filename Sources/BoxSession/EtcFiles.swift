@@ -7,14 +7,10 @@ internal import Glibc
 /// users or its network.
 enum EtcFiles {
     private static let wanted: Set<String> = [
-        "alternatives", "bash.bashrc", "crypto-policies", "fonts", "inputrc", "ld.so.cache", "ld.so.conf",
-        "ld.so.conf.d", "locale.alias", "locale.conf", "localtime", "magic", "maven", "mime.types",
-        "os-release",
-        "perl", "php", "pki", "profile", "profile.d", "protocols", "python3", "ruby", "services", "ssl",
-        "terminfo",
-        "tmux.conf", "vim", "zsh",
+        "alternatives", "crypto-policies", "fonts", "inputrc", "ld.so.cache", "locale.conf", "localtime", "maven",
+        "mime.types", "os-release", "php", "pki", "protocols", "ruby", "services", "ssl", "tmux.conf", "vim", "zsh",
     ]
-    private static let wantedPrefixes = ["java-", "python3.", "perl-"]
+    private static let wantedPrefixes = ["java-"]
     /// Below a wanted directory, what must stay out although it is usually readable for root alone.
     private static let directories: [String: [String]] = [
         "ssl": ["certs", "openssl.cnf"], "pki": ["ca-trust", "java", "tls"],

@@ -14,7 +14,8 @@ package enum FilterCache {
     ) throws(SessionError) -> [UInt8] {
         let source = try source(of: name, home: home)
         let directory = try StateDirectory.make("cache/seccomp", in: state)
-        let path = "\(directory)/\(key(source, kernel)).bpf"
+        let shipped = Shipped.syscallProfileNames.contains(name)
+        let path = "\(directory)/\(key(shipped ? Array(name.utf8) : source, kernel)).bpf"
         if let program = read(path) { return program }
         let program = try compile(source, name: name, kernel: kernel)
         try write(program, to: path)
@@ -56,6 +57,7 @@ package enum FilterCache {
         throw SessionError(step: step, reason: "it is not a regular file")
     }
 
+    /// What a program depends on. A shipped profile is part of this build, so its name stands for its text.
     private static func key(_ source: [UInt8], _ kernel: HostFacts.Kernel) -> String {
         var hash = SHA256()
         hash.update(data: source)

@@ -10,7 +10,7 @@ internal import Glibc
 /// They are held by a process of their own, which removes them as soon as box is gone, however it went: a pipe
 /// tells it. A placeholder is known by what it is (empty or with its fixed content, write-protected, dated to the
 /// beginning of time), so one that a power failure left behind is recognised and removed by the next session.
-/// Sessions of one project share them by a lock; the last one out removes them.
+/// Sessions of one project share them by a lock on the project's directory; the last one out removes them.
 struct Placeholders: ~Copyable {
     private let keeper: CInt
     /// The names that could not be made because their directory is not writable.
@@ -27,111 +27,104 @@ struct Placeholders: ~Copyable {
         switch status.kind {
         case .directory: return DirectoryListing.names(of: path).isEmpty
         case .file: return status.size <= 2
-        case .link, .characterDevice, .other: return false
+        case .other: return status.isSocket
+        case .link, .characterDevice: return false
         }
     }
 
-    /// Makes those that are missing and starts their keeper. A name in a directory that is not
-    /// writable is left out: nothing inside can make it either.
+    /// Makes those that are missing and starts their keeper. A name in a directory that is not writable is left out:
+    /// nothing inside can make it either.
     static func make(
-        _ wanted: [Plan.Placeholder]
+        _ wanted: [Plan.Placeholder], in project: AbsolutePath
     ) throws(SessionError) -> Placeholders {
-        var unneeded: Set<AbsolutePath> = []
-        var held: [(AbsolutePath, CInt)] = []
-        for placeholder in wanted {
-            do throws(KernelError) {
-                held.append((placeholder.path, try hold(placeholder)))
-            } catch {
-                guard error.code == EACCES || error.code == EROFS || error.code == EPERM else {
-                    throw SessionError(step: "protect \(placeholder.path)", error)
+        let step = "protect what is not in \(project) yet"
+        do throws(KernelError) {
+            let directory = try Descriptor.open(project.string, O_RDONLY | O_DIRECTORY)
+            // Waits while the last session before this one removes its own.
+            try check("flock", retry { box_flock(directory.number, LOCK_SH) }, project.string)
+            var unneeded: Set<AbsolutePath> = []
+            var made: [AbsolutePath] = []
+            for placeholder in wanted {
+                if try make(placeholder) {
+                    made.append(placeholder.path)
+                } else {
+                    unneeded.insert(placeholder.path)
                 }
-                unneeded.insert(placeholder.path)
             }
-        }
-        return try Placeholders(holding: held, unneeded: unneeded)
+            return try Placeholders(keeping: made, unneeded: unneeded, lock: directory)
+        } catch { throw SessionError(step: step, error) }
     }
 
-    /// Makes one, or takes part in one that another session holds; returns a descriptor with a shared lock.
-    private static func hold(_ placeholder: Plan.Placeholder) throws(KernelError) -> CInt {
+    /// Makes one, unless it is there; false if its directory is not writable.
+    private static func make(_ placeholder: Plan.Placeholder) throws(KernelError) -> Bool {
         let path = placeholder.path.string
-        for _ in 0..<100 {
-            switch placeholder.content {
-            case .directory:
-                if unsafe mkdir(path, 0o555) != 0, errno != EEXIST {
-                    throw KernelError(call: "mkdir", code: errno, subject: path)
-                }
-            case .file(let content): try makeFile(path, content)
+        var code: CInt
+        switch placeholder.content {
+        case .directory: code = unsafe mkdir(path, 0o555) == 0 ? 0 : errno
+        case .socket:
+            code = unsafe mknod(path, S_IFSOCK | 0o444, 0) == 0 ? 0 : errno
+            // A file system without special files has directories.
+            if code == EPERM || code == EOPNOTSUPP || code == EINVAL {
+                code = unsafe mkdir(path, 0o555) == 0 ? 0 : errno
             }
-            let file: Descriptor
-            do throws(KernelError) {
-                file = try Descriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-            } catch {
-                if error.code == ENOENT { continue }
-                throw error
-            }
-            try check("flock", box_flock(file.number, LOCK_SH), path)
-            let status = try FileStatus.of(file.number)
-            // The last session to hold it may have removed it just before the lock was had.
-            guard let present = try? FileStatus.of(path, following: false), present == status else {
-                continue
-            }
-            if status.modified != date { try setDate(file, path) }
-            return file.release()
+        case .file(let content): code = try makeFile(path, content)
         }
-        throw KernelError(call: "placeholder", code: EBUSY, subject: path)
-    }
-
-    private static func setDate(_ file: borrowing Descriptor, _ path: String) throws(KernelError) {
+        switch code {
+        case 0: break
+        case EEXIST: return true
+        case EACCES, EROFS: return false
+        default: throw KernelError(call: "mknod", code: code, subject: path)
+        }
         let times = [timespec(tv_sec: date, tv_nsec: 0), timespec(tv_sec: date, tv_nsec: 0)]
-        try check("futimens", unsafe futimens(file.number, times), path)
+        try check("utimensat", unsafe utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), path)
+        return true
     }
 
-    private static func makeFile(_ path: String, _ content: String) throws(KernelError) {
+    private static func makeFile(_ path: String, _ content: String) throws(KernelError) -> CInt {
         let file: Descriptor
         do throws(KernelError) {
             file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o444)
-        } catch {
-            if error.code == EEXIST { return }
-            throw error
-        }
+        } catch { return error.code }
         try file.write(all: Array(content.utf8))
+        return 0
     }
 
     private init(
-        holding held: [(AbsolutePath, CInt)], unneeded: Set<AbsolutePath>
-    ) throws(SessionError) {
+        keeping made: [AbsolutePath], unneeded: Set<AbsolutePath>, lock: consuming Descriptor
+    ) throws(KernelError) {
         self.unneeded = unneeded
-        do throws(KernelError) {
-            guard !held.isEmpty else {
-                keeper = -1
-                alive = nil
-                return
-            }
-            let pipe = try Pipe()
-            let pid = try check("fork", fork())
-            if pid == 0 { Placeholders.keep(held, until: pipe.read.number) }
-            for (_, number) in held { close(number) }
-            keeper = pid
-            alive = pipe.keepWrite()
-        } catch { throw SessionError(step: "keep the placeholders", error) }
+        guard !made.isEmpty else {
+            keeper = -1
+            return
+        }
+        let pipe = try Pipe()
+        let pid = try check("fork", fork())
+        if pid == 0 { Placeholders.keep(made, lock: lock.number, until: pipe.numbers().read) }
+        keeper = pid
+        alive = pipe.keepWrite()
     }
 
-    /// In the keeper: waits for box to be gone, then removes every placeholder that no other session holds.
-    private static func keep(_ held: [(AbsolutePath, CInt)], until pipe: CInt) -> Never {
+    /// In the keeper: waits for box to be gone, then removes every placeholder, unless another session is there.
+    private static func keep(_ made: [AbsolutePath], lock: CInt, until pipe: CInt) -> Never {
         // Signals of the user's terminal are for box and its command.
         _ = setsid()
-        var keep = Set(held.map(\.1))
-        keep.insert(pipe)
-        for number in CInt(0)..<1024 where !keep.contains(number) { close(number) }
+        let null = unsafe open("/dev/null", O_RDWR)
+        for number in CInt(0)..<3 { _ = box_dup3(null, number, 0) }
+        // All others go, above all the pipe's own write end, whose closing it waits for.
+        let (low, high) = (min(lock, pipe), max(lock, pipe))
+        for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, CInt.max)] where first <= last {
+            _ = box_close_range(UInt32(first), UInt32(last), 0)
+        }
         var byte: UInt8 = 0
         _ = retry { unsafe read(pipe, &byte, 1) }
-        for (path, number) in held.reversed() {
-            // Another session holds it: that one removes it.
-            guard box_flock(number, LOCK_EX | LOCK_NB) == 0 else { continue }
-            guard let status = try? FileStatus.of(path.string, following: false),
-                let own = try? FileStatus.of(number), status == own, isPlaceholder(path.string, status)
-            else { continue }
-            _ = unsafe status.kind == .directory ? rmdir(path.string) : unlink(path.string)
+        // Another session's shared lock refuses this: then that one removes them.
+        if box_flock(lock, LOCK_EX | LOCK_NB) == 0 {
+            for path in made.reversed() {
+                guard let status = try? FileStatus.of(path.string, following: false),
+                    isPlaceholder(path.string, status)
+                else { continue }
+                _ = unsafe status.kind == .directory ? rmdir(path.string) : unlink(path.string)
+            }
         }
         _exit(0)
     }

@@ -61,10 +61,10 @@ struct ProxyProcess: ~Copyable {
                 "box-proxy is neither beside box nor in ../libexec/box. Install box again, or use --net none")
     }
 
-    /// Hands over the listening socket that was made inside.
-    borrowing func give(listener: CInt) throws(SessionError) {
+    /// Hands over the listening sockets that were made inside.
+    borrowing func give(listeners: [CInt]) throws(SessionError) {
         do throws(KernelError) {
-            try control.send([ProxyMessage.listener.rawValue], descriptors: [listener])
+            try control.send([ProxyMessage.listener.rawValue], descriptors: listeners)
         } catch { throw SessionError(step: "hand the network over to the proxy", error) }
     }
 

@@ -34,7 +34,9 @@ struct Sandbox: ~Copyable {
     ) throws(KernelError) -> Sandbox {
         let facts = StreamFacts(of: HostStreams())
         let layout = StreamLayout(facts)
-        let ends = try makePipes(layout)
+        let identity = plan.identity
+        let isRoot = geteuid() == 0
+        let ends = try makePipes(layout, owner: isRoot ? (identity.outsideUID, identity.outsideGID) : nil)
         defer { for number in ends.inside { close(number) } }
         let launch = Launch(plan: plan, streams: try launchStreams(layout))
         let directory = group?.directory.number ?? -1
@@ -69,17 +71,24 @@ struct Sandbox: ~Copyable {
 
     /// The pipes of a layout: the ends that the sandbox gets, and the supervisor's own, in the order of the streams.
     private static func makePipes(
-        _ layout: StreamLayout
+        _ layout: StreamLayout, owner: (UInt32, UInt32)?
     ) throws(KernelError) -> (inside: [CInt], own: [CInt]) {
         switch layout {
         case .terminal(let separateError):
             guard separateError else { return ([], []) }
             let error = try Pipe().numbers()
+            if let owner { try give(error.write, to: owner) }
             return ([error.write], [error.read])
         case .pipes:
             let (input, output, error) = (try Pipe().numbers(), try Pipe().numbers(), try Pipe().numbers())
+            // Opened anew inside (/dev/stdout), a pipe asks for its owner, which root's own pipes never have there.
+            if let owner { for pipe in [input.read, output.write, error.write] { try give(pipe, to: owner) } }
             return ([input.read, output.write, error.write], [input.write, output.read, error.read])
         }
+    }
+
+    private static func give(_ pipe: CInt, to owner: (uid: UInt32, gid: UInt32)) throws(KernelError) {
+        try check("fchown", fchown(pipe, owner.uid, owner.gid), "pipe")
     }
 
     private static func launchStreams(_ layout: StreamLayout) throws(KernelError) -> Launch.Streams {
@@ -181,6 +190,12 @@ struct Sandbox: ~Copyable {
 
     /// Puts the user's terminal in order.
     borrowing func restoreTerminal() { streams?.restore() }
+
+    /// Tells the user something in the middle of a session; a raw terminal needs the return as well.
+    borrowing func notice(_ text: String) {
+        let line = Array("box: \(text)\r\n".utf8)
+        _ = unsafe write(2, line, line.count)
+    }
 }
 
 /// What is left when the sandbox is gone: output that is not written yet, and the user's terminal.

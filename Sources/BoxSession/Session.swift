@@ -75,7 +75,7 @@ package struct PreparedSession: ~Copyable {
         var placeholders: Placeholders?
         var plan = plan
         if !plan.placeholders.isEmpty {
-            let made = try Placeholders.make(plan.placeholders)
+            let made = try Placeholders.make(plan.placeholders, in: plan.workingDirectory)
             let unneeded = made.unneeded
             plan.remove(where: { if case .readOnly(let path) = $0 { unneeded.contains(path) } else { false } }
             )

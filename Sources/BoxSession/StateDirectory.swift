@@ -19,11 +19,13 @@ package enum StateDirectory {
     /// Makes a directory below the state directory, and what leads to it. Each must be the user's own, a real
     /// directory and closed to others: someone else's could be swapped while box uses it.
     static func make(_ name: String, in state: AbsolutePath) throws(SessionError) -> String {
-        for parent in state.ancestors where unsafe mkdir(parent.string, 0o700) != 0 && errno != EEXIST {
-            // Reported below, with the directory that is wanted.
-            break
-        }
         var path = state.string
+        if unsafe access(path, F_OK) != 0 {
+            for parent in state.ancestors where unsafe mkdir(parent.string, 0o700) != 0 && errno != EEXIST {
+                // Reported below, with the directory that is wanted.
+                break
+            }
+        }
         try makeOne(path)
         for part in name.split(separator: "/") {
             path += "/" + part

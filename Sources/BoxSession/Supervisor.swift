@@ -188,9 +188,8 @@ struct Supervisor: ~Copyable {
         switch report {
         case .terminal: try sandbox.take(master: descriptors)
         case .listener:
-            guard let listener = descriptors.first else { return true }
-            defer { close(listener) }
-            try proxy?.give(listener: listener)
+            defer { for number in descriptors { close(number) } }
+            try proxy?.give(listeners: descriptors)
         case .ready: isReady = true
         case .failed(let step, let object, let code):
             throw SetupAdvice.error(step: step, object: object, code: code, plan: plan)
@@ -277,7 +276,8 @@ struct Supervisor: ~Copyable {
             guard proxyIsReady else {
                 throw SessionError(step: "start the network proxy", reason: "it ended before it was ready")
             }
-            // Its listening socket is closed with it: the network is shut, never open.
+            // Its listening sockets are closed with it: the network is shut, never open.
+            sandbox.notice("the network proxy ended. The network is closed for the rest of this session")
             try directory.append(Event(.limit, [Event.Field("reason", .text("the network proxy ended"))]))
             if let ended = proxy.take() { try endProxy(ended) }
         }

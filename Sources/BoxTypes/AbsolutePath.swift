@@ -30,11 +30,14 @@ package struct AbsolutePath: Hashable, Sendable, Comparable, CustomStringConvert
 
     /// Parses and normalises `text` lexically; symbolic links are not looked at.
     package init(_ text: String) throws(Refusal) {
+        let (isNormal, hasControl) = AbsolutePath.scan(text)
         guard !text.isEmpty else { throw .empty }
         guard text.utf8.count < 4096 else { throw .tooLong(text.utf8.count) }
         guard text.utf8.first == UInt8(ascii: "/") else { throw .relative(text) }
-        guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
-            throw .controlCharacter(text)
+        guard !hasControl else { throw .controlCharacter(text) }
+        if isNormal {
+            string = text
+            return
         }
         var kept: [Substring] = []
         for part in text.split(separator: "/", omittingEmptySubsequences: true) {
@@ -46,6 +49,30 @@ package struct AbsolutePath: Hashable, Sendable, Comparable, CustomStringConvert
             }
         }
         string = "/" + kept.joined(separator: "/")
+    }
+
+    /// One look at the bytes, since nearly every path is normal: whether it has no empty, `.` or `..` component, and
+    /// whether it has a control character (C0, DEL, or C1 as UTF-8).
+    private static func scan(_ text: String) -> (isNormal: Bool, hasControl: Bool) {
+        var text = text
+        return text.withUTF8 { bytes in
+            let last = unsafe bytes.last
+            var normal = bytes.count == 1 || last != UInt8(ascii: "/")
+            var control = false
+            var previous: UInt8 = 0
+            for index in bytes.indices {
+                let byte = unsafe bytes[index]
+                if byte < 0x20 || byte == 0x7F || previous == 0xC2 && byte < 0xA0 { control = true }
+                // A component that begins with a dot or a slash may be one of those; the slow way decides.
+                if previous == UInt8(ascii: "/"), byte == UInt8(ascii: "/") { normal = false }
+                if previous == UInt8(ascii: "/"), byte == UInt8(ascii: ".") {
+                    let next = index + 1 < bytes.count ? unsafe bytes[index + 1] : UInt8(ascii: "/")
+                    if next == UInt8(ascii: "/") || next == UInt8(ascii: ".") { normal = false }
+                }
+                previous = byte
+            }
+            return (normal, control)
+        }
     }
 
     private init(trusted: String) { string = trusted }
@@ -67,7 +94,10 @@ package struct AbsolutePath: Hashable, Sendable, Comparable, CustomStringConvert
 
     /// The directory that holds this path; the root's parent is the root.
     package var parent: AbsolutePath {
-        AbsolutePath(trusted: "/" + components.dropLast().joined(separator: "/"))
+        guard let slash = string.utf8.lastIndex(of: UInt8(ascii: "/")), slash != string.startIndex else {
+            return .root
+        }
+        return AbsolutePath(trusted: String(string[..<slash]))
     }
 
     /// All directories from just below the root down to the parent, outermost first.

@@ -2,12 +2,17 @@
 ///
 /// In a direct workspace they are read-only inside. The same list says what a review must not take silently.
 package enum ControlFiles {
-    /// Names at the project's root that are protected whether they exist or not: box's own policy, and what
-    /// editors, shells and agents run or obey when a project is opened.
-    package static let atRoot = [
-        "box.toml", ".envrc", ".vscode", ".idea", ".zed", ".devcontainer", ".mcp.json", ".claude", ".cursor",
-        ".codex", ".gemini", ".qwen", ".opencode", ".aider.conf.yml",
+    /// Directories at the project's root that are protected whether they exist or not: what editors and agents run
+    /// or obey when a project is opened.
+    package static let directoriesAtRoot = [
+        ".vscode", ".idea", ".zed", ".devcontainer", ".claude", ".cursor", ".codex", ".gemini", ".qwen", ".opencode",
     ]
+
+    /// Files at the project's root of the same kind, and box's own policy.
+    package static let filesAtRoot = ["box.toml", ".envrc", ".mcp.json", ".aider.conf.yml"]
+
+    /// All of them.
+    package static let atRoot = filesAtRoot + directoriesAtRoot
 
     /// Names in a git directory that are protected where they exist.
     package static let inGitDirectory = ["config", "config.worktree", "hooks", "info", "commondir"]
@@ -22,8 +27,11 @@ package enum ControlFiles {
 
     /// What stands in for a protected name that does not exist, so that there is something to mount over.
     package enum Placeholder: Equatable, Sendable {
-        /// An empty directory: git does not list it, and programs that look for a file find none.
+        /// An empty directory: git does not list it.
         case directory
+        /// A socket that nobody listens on: git passes over it, and a program that looks for a file or a directory
+        /// finds neither. An empty `.git` directory would make build tools believe in a repository.
+        case socket
         /// A file with a content that means the same as no file.
         case file(String)
     }

@@ -127,6 +127,7 @@ int box_wstopsig(int status) { return WSTOPSIG(status); }
 int box_wifcontinued(int status) { return WIFCONTINUED(status); }
 
 int box_make_mounts_private(void) { return mount(0, "/", 0, MS_REC | MS_PRIVATE, 0); }
+int box_bind(const char *source, const char *target) { return mount(source, target, 0, MS_BIND, 0); }
 int box_detach_mount(const char *target) { return umount2(target, MNT_DETACH); }
 int box_pivot_root(const char *new_root, const char *put_old) {
     return (int)syscall(SYS_pivot_root, new_root, put_old);

@@ -23,7 +23,7 @@ struct Box: ParsableCommand {
             guard unsafe open("/dev/null", O_RDWR) == number else { Glibc.exit(ExitStatus.refused) }
         }
         do {
-            var command = try parseAsRoot()
+            var command = try parsed(Array(CommandLine.arguments.dropFirst()))
             try command.run()
         } catch let refusal as Refusal {
             Output.error(refusal.message)
@@ -36,10 +36,60 @@ struct Box: ParsableCommand {
                 print(message)
                 Glibc.exit(0)
             }
-            Output.raw(message + "\n")
+            Output.error(readable(message))
             Glibc.exit(ExitStatus.refused)
         }
         Glibc.exit(0)
+    }
+
+    /// The command that the arguments name. What belongs to the program inside is cut off before the parser sees it:
+    /// it is not box's to understand, and may be very long.
+    private static func parsed(_ arguments: [String]) throws -> any ParsableCommand {
+        let rest = arguments.dropFirst()
+        switch arguments.first {
+        case "run": return try withWords(RunCommand.self, rest) { $0.words = $1 }
+        case "plan": return try withWords(PlanCommand.self, rest) { $0.words = $1 }
+        default: return try parseAsRoot(arguments)
+        }
+    }
+
+    /// The parser's message in the form of box's own.
+    private static func readable(_ message: String) -> String {
+        let text = message.hasPrefix("Error: ") ? String(message.dropFirst(7)) : message
+        return text.split(separator: "\n").map { line in
+            line.hasPrefix("  See '") && !line.contains("'box ")
+                ? "  See 'box " + line.dropFirst(7) : String(line)
+        }.joined(separator: "\n")
+    }
+
+    private static func withWords<Command: ParsableCommand>(
+        _ type: Command.Type, _ arguments: ArraySlice<String>, set: (inout Command, [String]) -> Void
+    ) throws -> any ParsableCommand {
+        let start = firstWord(in: arguments)
+        let parsed: any ParsableCommand
+        do { parsed = try type.parseAsRoot(Array(arguments[..<start])) } catch {
+            let message = type.fullMessage(for: error)
+            guard type.exitCode(for: error) != .success else {
+                print(message)
+                Glibc.exit(0)
+            }
+            throw Refusal(readable(message))
+        }
+        guard var command = parsed as? Command else { return parsed }
+        set(&command, Array(arguments[start...]))
+        return command
+    }
+
+    /// Where the agent's name or the `--` stands. Every option but these flags has a value.
+    private static func firstWord(in arguments: ArraySlice<String>) -> Int {
+        let flags: Set = ["-q", "--quiet", "--card", "--json", "-h", "--help", "--version"]
+        var at = arguments.startIndex
+        while at < arguments.endIndex {
+            let argument = arguments[at]
+            guard argument.hasPrefix("-"), argument != "--", argument != "-" else { return at }
+            at += flags.contains(argument) || argument.contains("=") ? 1 : 2
+        }
+        return arguments.endIndex
     }
 }
 

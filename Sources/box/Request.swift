@@ -12,6 +12,8 @@ struct Request {
     let policy: Policy
     let facts: HostFacts
     let plan: Plan
+    /// What is said to run where the command itself says little: a script of a profile.
+    let title: String?
     /// The first part of a name that is made for the session.
     let stem: String
 
@@ -31,6 +33,7 @@ struct Request {
             plan = try Planner.plan(policy: policy, facts: facts, request: request)
         } catch { throw Refusal(error) }
         self.policy = policy
+        title = policy.agent?.script == nil ? nil : "\(meaning.agent ?? "") (a script of its profile)"
         stem = meaning.agent ?? SessionDirectory.stem(of: command[0])
     }
 

@@ -114,6 +114,7 @@ struct SandboxOptions: ParsableArguments {
 
     /// A path of the command line may be relative, as for any command.
     private func absolute(_ text: String) throws -> String {
+        guard !text.isEmpty else { throw Refusal("a path of --read or --write is empty") }
         if text.hasPrefix("/") || text.hasPrefix("~") { return text }
         guard let directory = WorkingDirectory.current else {
             throw Refusal("\(text.escapedForTerminal) is a relative path, and the working directory is gone")

@@ -1,18 +1,18 @@
 internal import BoxKernel
-internal import BoxTypes
+package import BoxTypes
 internal import CLinux
 internal import Glibc
 
 /// What the proxy gives up for good, in this order, while it still has one thread: it parses hostile bytes
 /// outside the sandbox.
-enum Confinement {
+package enum Confinement {
     /// Why the proxy can't be confined; it does not serve then.
-    struct Failure: Error, CustomStringConvertible {
-        let description: String
+    package struct Failure: Error, CustomStringConvertible {
+        package let description: String
     }
 
     /// Confines the process. Everything that is started later, threads above all, is confined as well.
-    static func enter(_ configuration: ProxyConfiguration) throws(Failure) {
+    package static func enter(_ configuration: ProxyConfiguration) throws(Failure) {
         do throws(KernelError) {
             // First, because it writes a file in memory.
             let filter = try SeccompFilter.compile(ProxyFilter.filter)

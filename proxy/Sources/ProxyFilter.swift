@@ -1,16 +1,16 @@
-internal import BoxTypes
+package import BoxTypes
 
 /// The system calls that the proxy gives up before it reads a byte of a program.
 ///
 /// It is a list of what is forbidden and not of what is allowed, because name resolution runs plug-ins of the
 /// host (nsswitch.conf) whose calls no one knows. What remains is sockets, reading and memory.
-enum ProxyFilter {
+package enum ProxyFilter {
     private static let notPermitted: UInt16 = 1
     private static let notImplemented: UInt16 = 38
     private static let familyNotSupported: UInt16 = 97
 
     /// The filter for the running architecture.
-    static var filter: SyscallFilter {
+    package static var filter: SyscallFilter {
         let plain = rules(refused, .errno(notPermitted)) + rules(absent, .errno(notImplemented))
         return SyscallFilter(defaultAction: .allow, rules: plain + processes + sockets)
     }

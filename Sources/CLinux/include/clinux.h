@@ -69,6 +69,7 @@ int box_wifcontinued(int status);
 
 // --- Mounts (the calls glibc 2.36 has are used by their libc names' numbers all the same) ----------------
 int box_make_mounts_private(void);                      // MS_REC | MS_PRIVATE on /
+int box_bind(const char *source, const char *target);   // MS_BIND: the copy has the source mount's attributes
 int box_detach_mount(const char *target);               // umount2 with MNT_DETACH
 int box_pivot_root(const char *new_root, const char *put_old);
 int box_open_tree(int dirfd, const char *path, unsigned int flags);

@@ -8,20 +8,19 @@ import BoxTypes
 struct PlanCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan", abstract: "Print what box run with the same arguments would do. Starts nothing.",
-        usage: "box plan [OPTIONS] AGENT [ARG…]\n       box plan [OPTIONS] -- COMMAND [ARG…]")
+        usage: "box plan [OPTIONS] AGENT [ARG…]\nbox plan [OPTIONS] -- COMMAND [ARG…]")
 
     @OptionGroup var options: SandboxOptions
 
     @Flag(help: "Print JSON.")
     var json = false
 
-    @Argument(
-        parsing: .captureForPassthrough,
-        help: ArgumentHelp("The agent, or -- and a command.", valueName: "words"))
+    /// The agent's name, or `--` and a command, with everything after it; not the parser's to understand.
     var words: [String] = []
 
+    private enum CodingKeys: String, CodingKey { case options, json }
+
     func run() throws {
-        if words.first == "--help" || words.first == "-h" { throw CleanExit.helpRequest(self) }
         let request = try Request(options, words: words, session: options.name ?? "SESSION")
         do throws(SessionError) {
             // A profile that cannot be loaded is a mistake of the plan, too.

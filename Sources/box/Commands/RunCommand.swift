@@ -9,7 +9,7 @@ import Glibc
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Run an agent, or after -- any command, in a sandbox.",
-        usage: "box run [OPTIONS] AGENT [ARG…]\n       box run [OPTIONS] -- COMMAND [ARG…]")
+        usage: "box run [OPTIONS] AGENT [ARG…]\nbox run [OPTIONS] -- COMMAND [ARG…]")
 
     @OptionGroup var options: SandboxOptions
 
@@ -24,13 +24,17 @@ struct RunCommand: ParsableCommand {
         var dropLayer: String?
     #endif
 
-    @Argument(
-        parsing: .captureForPassthrough,
-        help: ArgumentHelp("The agent, or -- and a command.", valueName: "words"))
+    /// The agent's name, or `--` and a command, with everything after it; not the parser's to understand.
     var words: [String] = []
 
+    private enum CodingKeys: String, CodingKey {
+        case options, quiet, card
+        #if DEBUG
+            case dropLayer
+        #endif
+    }
+
     func run() throws {
-        if words.first == "--help" || words.first == "-h" { throw CleanExit.helpRequest(self) }
         var launcher = Launcher(options: options, words: words, quiet: quiet, card: card)
         #if DEBUG
             launcher.droppedLayer = dropLayer
@@ -87,7 +91,8 @@ struct Launcher {
             let shown = plan
             outcome = try PreparedSession(plan: plan, directory: directory) {
                 guard showsCard else { return }
-                let lines = Card.lines(shown, session: name, colour: Output.hasColour(2))
+                let lines = Card.lines(
+                    shown, title: draft.title, session: name, colour: Output.hasColour(2))
                 Output.raw(lines.joined(separator: "\n") + "\n")
             }.run()
         } catch { throw Refusal(error) }
