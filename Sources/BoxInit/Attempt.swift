@@ -49,7 +49,6 @@ struct Attempt {
         case .anySetting: try anySetting()
         case .maskedFiles: maskedFiles()
         case .devices: try devices()
-        case .landlockTruncate: try open("/proc/self/comm", O_WRONLY | O_TRUNC)
         case .landlockIoctl: try ioctlDevice()
         case .scratchLimit: try fillScratch()
 

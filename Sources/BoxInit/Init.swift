@@ -9,30 +9,15 @@ internal import Glibc
 /// It carries out the plan, starts the command, and stays to reap; when the command ends, it ends, and the kernel
 /// ends everything else in the sandbox.
 package enum Init {
-    /// Runs to the end of the process. Needs the descriptors of `Launch.Inherited`.
+    /// Runs to the end of the process. Needs the descriptor `Launch.control`.
     package static func run() -> Never {
-        let control = Channel(Descriptor(owning: Launch.Inherited.control))
-        let launchFile = Descriptor(owning: Launch.Inherited.launch)
-        var stage = Stage(control: control)
-        do throws(Failure) {
-            let launch = try read(launchFile)
-            try stage.prepare(launch)
-        } catch {
+        var stage = Stage(control: Channel(Descriptor(owning: Launch.control)))
+        do throws(Failure) { try stage.prepare() } catch {
             // Nobody listens any more: then nothing may run either.
             try? stage.control.send(error.report.wire)
             _exit(125)
         }
         stage.serve()
-    }
-
-    private static func read(_ file: consuming Descriptor) throws(Failure) -> Launch {
-        let bytes: [UInt8]
-        do throws(KernelError) { bytes = try file.readAll(limit: 16 << 20) } catch {
-            throw Failure(step: "read-plan", error)
-        }
-        do throws(WireError) { return try Launch(wire: bytes) } catch {
-            throw Failure(step: "read-plan", object: "\(error)", code: EPROTO)
-        }
     }
 }
 
@@ -67,13 +52,15 @@ struct Stage: ~Copyable {
     init(control: consuming Channel) { self.control = control }
 
     /// Makes the sandbox and becomes a harmless process in it. On return nothing is left to be set up.
-    mutating func prepare(_ launch: Launch) throws(Failure) {
+    mutating func prepare() throws(Failure) {
         try step("isolate") { () throws(KernelError) in
             // Not the user's session: its terminal must not be ours.
             try Processes.newSession()
-            try ProcessAttributes.setDumpable(false)
             try Stage.replaceStandardStreams()
         }
+        var (launch, inherited) = try takeLaunch()
+        // Not before: the supervisor could not have mapped the ids of a process that is not dumpable.
+        try step("isolate") { () throws(KernelError) in try ProcessAttributes.setDumpable(false) }
         guard getpid() == 1 else {
             throw Failure(step: "isolate", object: "process \(getpid())", code: EPERM)
         }
@@ -85,13 +72,22 @@ struct Stage: ~Copyable {
         command = plan.command
         environment = plan.environment
 
-        var inherited = Launch.Inherited.first..<CInt(64)
         streams = takeStreams(launch.streams, from: &inherited)
         let mounts = plan.steps.filter { step in
             if case .bind(let bind) = step, case .prepared = bind.source { true } else { false }
         }
-        var performer = Performer(prepared: mounts.map { _ in inherited.removeFirst() })
+        guard inherited.count == mounts.count else {
+            throw Failure(step: "launch", object: "\(inherited.count) descriptors", code: EBADF)
+        }
+        var performer = Performer(prepared: inherited)
+        var missing: Set<AbsolutePath> = []
+        var awaits = launch.awaitsPlaceholders
         for item in plan.steps {
+            if awaits, item.isCover {
+                missing = try takePlaceholders()
+                awaits = false
+            }
+            if case .readOnly(let path) = item, missing.contains(path) { continue }
             try step(item.name) { () throws(KernelError) in try performer.perform(item) }
             if case .becomeUser = item {
                 try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
@@ -122,6 +118,36 @@ struct Stage: ~Copyable {
         }
     }
 
+    /// Waits for the launch. It is made while this process starts.
+    private borrowing func takeLaunch() throws(Failure) -> (Launch, [CInt]) {
+        let bytes: [UInt8]
+        var descriptors: [CInt]
+        do throws(KernelError) {
+            // The supervisor has refused what was asked for: nothing to set up, and nothing to say.
+            guard let message = try control.receive() else { _exit(0) }
+            guard case .launch = try InitOrder(checking: message.bytes), !message.descriptors.isEmpty else {
+                throw KernelError(call: "order", code: EPROTO)
+            }
+            descriptors = message.descriptors
+            bytes = try Descriptor(owning: descriptors.removeFirst()).readAll(limit: 16 << 20)
+        } catch { throw Failure(step: "launch", error) }
+        do throws(WireError) { return (try Launch(wire: bytes), descriptors) } catch {
+            throw Failure(step: "launch", object: "\(error)", code: EPROTO)
+        }
+    }
+
+    /// Waits until the supervisor has made the placeholders: it does that while the mounts are made here.
+    private borrowing func takePlaceholders() throws(Failure) -> Set<AbsolutePath> {
+        var missing: Set<AbsolutePath> = []
+        try step("placeholders") { () throws(KernelError) in
+            guard case .placeholders(let without)? = try nextOrder() else {
+                throw KernelError(call: "order", code: EPROTO)
+            }
+            missing = Set(without)
+        }
+        return missing
+    }
+
     /// A change of ids resets both; and a supervisor that has died before this line is noticed by its socket.
     private static func dieWithParent() throws(KernelError) {
         try ProcessAttributes.setDumpable(false)
@@ -137,13 +163,16 @@ struct Stage: ~Copyable {
     // MARK: - Streams
 
     private mutating func takeStreams(
-        _ streams: Launch.Streams, from inherited: inout Range<CInt>
+        _ streams: Launch.Streams, from inherited: inout [CInt]
     ) -> [CInt] {
         switch streams {
-        case .pipes: return (0..<3).map { _ in inherited.removeFirst() }
+        case .pipes:
+            defer { inherited.removeFirst(min(3, inherited.count)) }
+            return Array(inherited.prefix(3))
         case .terminal(_, _, let separateError):
             hasTerminal = true
-            return separateError ? [-1, -1, inherited.removeFirst()] : [-1, -1, -1]
+            guard separateError, !inherited.isEmpty else { return [-1, -1, -1] }
+            return [-1, -1, inherited.removeFirst()]
         }
     }
 

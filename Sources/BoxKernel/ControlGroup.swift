@@ -91,7 +91,8 @@ package struct ControlGroup: ~Copyable {
         }
     }
 
-    private borrowing func apply(_ limits: ControlGroupLimits) throws(KernelError) {
+    /// Sets limits; those that are nil stay as they are.
+    package borrowing func apply(_ limits: ControlGroupLimits) throws(KernelError) {
         if let bytes = limits.memoryBytes {
             try write(String(bytes), to: "memory.max")
             try forbidSwap()

@@ -22,7 +22,8 @@ extension ControlGroupHost {
             // Only the true root lacks the file.
             guard error.code == ENOENT else { throw error }
         }
-        let canCreate = isWritable(path)
+        let isOfUse = ControlGroupController.allCases.contains { controllers.contains($0.rawValue) }
+        let canCreate = isOfUse && isWritable(path)
         return Group(
             path: path, controllers: controllers, handedDown: handedDown, type: type,
             // Who is in a group that box can't use doesn't matter.

@@ -59,7 +59,8 @@ package struct Descriptor: ~Copyable {
         let size = try FileStatus.of(number).size
         var all: [UInt8] = []
         while true {
-            let piece = try read(upTo: min(max(4096, min(1 << 20, size + 1 - all.count)), limit + 1 - all.count))
+            let wanted = max(4096, min(1 << 20, size + 1 - all.count))
+            let piece = try read(upTo: min(wanted, limit + 1 - all.count))
             if piece.isEmpty { return all }
             all += piece
             guard all.count <= limit else { throw KernelError(call: "read", code: EFBIG) }
@@ -142,7 +143,7 @@ package struct Channel: ~Copyable {
 
     /// Receives one message; nil at the end of file. The descriptors are the caller's to close.
     package borrowing func receive() throws(KernelError) -> (bytes: [UInt8], descriptors: [CInt])? {
-        var descriptors = [CInt](repeating: -1, count: 32)
+        var descriptors = [CInt](repeating: -1, count: 200)
         var count = CInt(descriptors.count)
         var code: CInt = 0
         var bytes = unsafe [UInt8](unsafeUninitializedCapacity: Channel.longest) { buffer, filled in

@@ -33,8 +33,8 @@ package enum Listener {
         let subject = family == AF_INET ? "127.0.0.1:\(port)" : "[::1]:\(port)"
         let type = CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         let socket = Descriptor(owning: try check("socket", Glibc.socket(family, type, 0), subject))
-        let bound =
-            family == AF_INET ? box_bind_loopback(socket.number, port) : box_bind_loopback6(socket.number, port)
+        let bind = family == AF_INET ? box_bind_loopback : box_bind_loopback6
+        let bound = bind(socket.number, port)
         try check("bind", bound, subject)
         try check("listen", Glibc.listen(socket.number, backlog), subject)
         return socket

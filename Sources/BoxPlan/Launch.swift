@@ -1,10 +1,13 @@
 package import BoxTypes
 
 /// What the sandbox's first process gets from the supervisor, in a sealed memory file: the plan and how the
-/// three standard streams are connected.
+/// three standard streams are connected. It comes attached to the order `.launch`, before the streams' pipes (standard
+/// input, output, error, as far as they are pipes) and the prepared mounts in the order of the plan's steps.
 package struct Launch: Equatable, Sendable {
     package var plan: Plan
     package var streams: Streams
+    /// Whether the first process waits for `.placeholders` before it protects what may not be there yet.
+    package var awaitsPlaceholders = false
 
     /// How the command's standard streams are made.
     package enum Streams: Equatable, Sendable {
@@ -14,21 +17,14 @@ package struct Launch: Equatable, Sendable {
         case terminal(rows: UInt16, columns: UInt16, separateError: Bool)
     }
 
-    package init(plan: Plan, streams: Streams) {
+    package init(plan: Plan, streams: Streams, awaitsPlaceholders: Bool = false) {
         self.plan = plan
         self.streams = streams
+        self.awaitsPlaceholders = awaitsPlaceholders
     }
 
-    /// Where the first process finds what it inherits.
-    package enum Inherited {
-        /// The packet socket to the supervisor.
-        package static let control: Int32 = 3
-        /// The sealed memory file with this value.
-        package static let launch: Int32 = 4
-        /// First of the rest: the streams' pipes (standard input, output, error, as far as they are pipes), then
-        /// the prepared mounts in the order of the plan's steps.
-        package static let first: Int32 = 5
-    }
+    /// Where the first process finds its packet socket to the supervisor: the only descriptor it is born with.
+    package static let control: Int32 = 3
 
     /// The value's wire form.
     package var wire: [UInt8] {
@@ -41,6 +37,7 @@ package struct Launch: Equatable, Sendable {
             writer.write(Int(columns))
             writer.write(separateError)
         }
+        writer.write(awaitsPlaceholders)
         plan.write(to: &writer)
         return writer.bytes
     }
@@ -57,6 +54,7 @@ package struct Launch: Equatable, Sendable {
             streams = .terminal(rows: rows, columns: columns, separateError: try reader.bool())
         default: throw reader.malformed("streams")
         }
+        awaitsPlaceholders = try reader.bool()
         plan = try Plan(from: &reader)
         try reader.finish()
     }
@@ -129,6 +127,10 @@ package enum InitReport: Equatable, Sendable {
 
 /// What the supervisor tells the sandbox's first process.
 package enum InitOrder: Equatable, Sendable {
+    /// The ids are mapped; the launch and all that belongs to it is attached.
+    case launch
+    /// The placeholders are there, but for these names, whose directories are not writable.
+    case placeholders(without: [AbsolutePath])
     /// Start the command.
     case start
     /// Send a signal to the command's process group.
@@ -139,6 +141,7 @@ package enum InitOrder: Equatable, Sendable {
     package var wire: [UInt8] {
         var writer = WireWriter()
         switch self {
+        case .launch: writer.write(UInt8(0))
         case .start: writer.write(UInt8(1))
         case .signal(let number):
             writer.write(UInt8(2))
@@ -146,6 +149,9 @@ package enum InitOrder: Equatable, Sendable {
         case .signalAll(let number):
             writer.write(UInt8(3))
             writer.write(Int(number))
+        case .placeholders(let missing):
+            writer.write(UInt8(4))
+            writer.write(missing) { $0.write($1.string) }
         }
         return writer.bytes
     }
@@ -153,9 +159,13 @@ package enum InitOrder: Equatable, Sendable {
     package init(wire: [UInt8]) throws(WireError) {
         var reader = WireReader(wire)
         switch try reader.byte() {
+        case 0: self = .launch
         case 1: self = .start
         case 2: self = .signal(try reader.int32())
         case 3: self = .signalAll(try reader.int32())
+        case 4:
+            self = .placeholders(
+                without: try reader.list { (r: inout WireReader) throws(WireError) in try r.path() })
         default: throw reader.malformed("order")
         }
         try reader.finish()

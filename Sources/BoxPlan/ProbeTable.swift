@@ -11,7 +11,7 @@ package enum Probe: String, Hashable, Sendable, CaseIterable {
     case typeAhead, typeAheadHigh, console, lineDiscipline, families, rawSocket, kernelEvents, personality
     case filtered, coreLimit, coreLimitChange
     case capabilities, regain, groups
-    case landlockTruncate, landlockIoctl
+    case landlockIoctl
     case abstractSocket, serviceSockets, interfaces, directConnection, hostLoopback
     case scratchLimit, environment
 }
@@ -201,10 +201,6 @@ package enum ProbeTable {
         ProbeRow(.capabilities, "CP-01", "hold a capability", ["none in 5 sets"], .bare, .differs, .identity),
         ProbeRow(.regain, "CP-02", "capset of CAP_SYS_ADMIN", ["EPERM"], .bare, .succeeds, .identity),
         ProbeRow(.groups, "CP-03", "setgroups", ["deny, EPERM"], .outside, .differs, .identity),
-        ProbeRow(
-            .landlockTruncate, "LL-03", "truncate a file that may only be written", ["EACCES"], .outside,
-            .succeeds,
-            .landlockTruncate),
         ProbeRow(
             .landlockIoctl, "LL-05", "ioctl on /dev/urandom", ["EACCES"], .outside, .succeeds, .landlockIoctl),
     ]

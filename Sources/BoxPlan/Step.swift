@@ -138,6 +138,9 @@ package enum Step: Equatable, Sendable {
         }
     }
 
+    /// Whether the step covers a path that was mounted before.
+    package var isCover: Bool { rank == 5 }
+
     /// The path inside that the step makes, for sorting; nil where there is none.
     package var target: AbsolutePath? {
         switch self {

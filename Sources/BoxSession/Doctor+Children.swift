@@ -85,7 +85,8 @@ extension Doctor {
             try FilterCache.program(
                 profile: policy.syscalls.profile, kernel: facts.kernel, home: facts.user.home,
                 state: facts.stateDirectory))
-        let session = PreparedSession(plan: plan, directory: directory, onReady: {})
+        let session = PreparedSession(
+            plan: plan, directory: directory, seed: try SandboxSeed(), onReady: {})
         let capture = try Capture.begin()
         let outcome: Result<Outcome, SessionError>
         do throws(SessionError) { outcome = .success(try session.run()) } catch { outcome = .failure(error) }

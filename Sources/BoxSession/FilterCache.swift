@@ -12,14 +12,26 @@ package enum FilterCache {
     package static func program(
         profile name: String, kernel: HostFacts.Kernel, home: AbsolutePath, state: AbsolutePath
     ) throws(SessionError) -> [UInt8] {
-        let source = try source(of: name, home: home)
+        // A shipped profile is part of this build, so its name stands for its text.
+        let isShipped = Shipped.syscallProfileNames.contains(name)
+        let source = isShipped ? nil : try source(of: name, home: home)
         let directory = try StateDirectory.make("cache/seccomp", in: state)
-        let shipped = Shipped.syscallProfileNames.contains(name)
-        let path = "\(directory)/\(key(shipped ? Array(name.utf8) : source, kernel)).bpf"
+        let path = "\(directory)/\(source.map(digest) ?? name)-\(kernel.major).\(kernel.minor)-\(build).bpf"
         if let program = read(path) { return program }
-        let program = try compile(source, name: name, kernel: kernel)
+        let text = try source ?? self.source(of: name, home: home)
+        let program = try compile(text, name: name, kernel: kernel)
         try write(program, to: path)
         return program
+    }
+
+    /// Which build of box this is: another one may compile the same profile differently.
+    private static var build: String {
+        guard let status = try? FileStatus.of("/proc/self/exe", following: true) else { return "unknown" }
+        return "\(status.size)-\(status.modified)"
+    }
+
+    private static func digest(_ source: [UInt8]) -> String {
+        SHA256.hash(data: source).map(hexadecimal).joined()
     }
 
     /// The filter of a profile, resolved for this machine; for `box plan`, `box doctor` and the cache.
@@ -57,18 +69,6 @@ package enum FilterCache {
         throw SessionError(step: step, reason: "it is not a regular file")
     }
 
-    /// What a program depends on. A shipped profile is part of this build, so its name stands for its text.
-    private static func key(_ source: [UInt8], _ kernel: HostFacts.Kernel) -> String {
-        var hash = SHA256()
-        hash.update(data: source)
-        // Another build of box may compile the same profile differently.
-        let build = (try? FileStatus.of("/proc/self/exe", following: true)).map {
-            "\($0.size) \($0.modified)"
-        }
-        hash.update(data: Array("\(kernel.major).\(kernel.minor) \(build ?? "")".utf8))
-        return hash.finalize().map { hexadecimal($0) }.joined()
-    }
-
     private static func hexadecimal(_ byte: UInt8) -> String {
         String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
     }
@@ -77,18 +77,25 @@ package enum FilterCache {
     private static func read(_ path: String) -> [UInt8]? {
         guard let file = try? Descriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
             let status = try? FileStatus.of(file.number), status.kind == .file, status.uid == geteuid(),
-            status.mode & 0o077 == 0, let bytes = try? file.readAll(limit: 1 << 16), bytes.count > 32
+            status.mode & 0o077 == 0, let bytes = try? file.readAll(limit: 1 << 16), bytes.count > 8
         else { return nil }
-        let program = Array(bytes.dropFirst(32))
-        return SHA256.hash(data: program).elementsEqual(bytes.prefix(32)) ? program : nil
+        let program = Array(bytes.dropFirst(8))
+        return checksum(program).elementsEqual(bytes.prefix(8)) ? program : nil
     }
 
     private static func write(_ program: [UInt8], to path: String) throws(SessionError) {
         let temporary = "\(path).\(getpid())"
         do throws(KernelError) {
             let file = try Descriptor.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
-            try file.write(all: Array(SHA256.hash(data: program)) + program)
+            try file.write(all: checksum(program) + program)
             try check("rename", unsafe rename(temporary, path), path)
         } catch { throw SessionError(step: "keep the compiled system call filter", error) }
+    }
+
+    /// FNV-1a, against a file that was cut or damaged; who could write there on purpose is the user.
+    private static func checksum(_ bytes: [UInt8]) -> [UInt8] {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        return (0..<8).map { UInt8(truncatingIfNeeded: hash >> (8 * UInt64($0))) }
     }
 }

@@ -9,27 +9,31 @@ struct FirstProcess: ~Copyable {
     private let child: Child
     private let control: Channel
 
-    /// Starts it in seven namespaces of its own, with its ids mapped. It finds `inherit` behind the fixed
-    /// descriptors of `Launch.Inherited`, and is born into the control group `group` (a directory, or -1).
-    init(_ launch: Launch, inherit: [CInt], group: CInt) throws(KernelError) {
+    /// Starts it in seven namespaces of its own, born into the control group `group` (a directory, or -1). It waits
+    /// for `launch`.
+    init(group: CInt) throws(KernelError) {
         let pair = try ChannelPair()
-        let file = try FirstProcess.sealedFile(launch.wire)
         let executable = try Descriptor.open("/proc/self/exe", O_RDONLY)
-        var start = Child.Start(
-            namespaces: true, executable: executable.number, arguments: ["box", "__init"])
-        start.inherit = [pair.far.number, file.number] + inherit
+        var start = Child.Start(namespaces: true, executable: executable.number, arguments: ["box", "__init"])
+        start.inherit = [pair.far.number]
         start.controlGroup = group
         #if DEBUG
             start.environment = Mutation.environment
         #endif
         var child = try Child(starting: start)
+        try child.letGo()
+        self.child = child
+        control = pair.keepNear()
+    }
+
+    /// Maps its ids and hands over what it is to set up; the descriptors stay the caller's.
+    borrowing func launch(_ launch: Launch, descriptors: [CInt]) throws(KernelError) {
         let identity = launch.plan.identity
         try Identity.write(
             user: IdentityMapping(inside: identity.insideUID, outside: identity.outsideUID),
             group: IdentityMapping(inside: identity.insideGID, outside: identity.outsideGID), for: child.pid)
-        try child.letGo()
-        self.child = child
-        control = pair.keepNear()
+        let file = try FirstProcess.sealedFile(launch.wire)
+        try control.send(InitOrder.launch.wire, descriptors: [file.number] + descriptors)
     }
 
     /// A memory file that can no longer be changed by anyone.
@@ -73,6 +77,11 @@ struct FirstProcess: ~Copyable {
         do throws(KernelError) { try child.signal(SIGKILL) } catch {
             throw SessionError(step: "end the sandbox", error)
         }
+    }
+
+    /// Ends it and waits until it is gone.
+    consuming func discard() {
+        if (try? kill()) != nil { _ = try? end() }
     }
 
     /// Waits until it is gone; why it never became box, if it did not.

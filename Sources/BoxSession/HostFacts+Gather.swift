@@ -1,16 +1,19 @@
 internal import BoxKernel
 package import BoxPlan
 package import BoxPolicy
-internal import BoxTypes
+package import BoxTypes
 internal import CLinux
 internal import Glibc
 
 // The only place that looks at the host for planning.
 extension HostFacts {
     /// Looks at this host, as far as a plan for this policy needs it. `directory` is where the command is to run.
-    package static func gather(policy: Policy, directory: String) throws(SessionError) -> HostFacts {
-        let user = try currentUser()
+    /// What is known already about control groups is passed in.
+    package static func gather(
+        policy: Policy, directory: String, controlGroups: ControlGroupSupport? = nil
+    ) throws(SessionError) -> HostFacts {
         let environment = UserEnvironment.parse(ProcessEnvironment.entries())
+        let user = try currentUser(environment)
         let state = try StateDirectory.place(environment: environment, home: user.home)
         let project = try HostFacts.Project.find(directory, workspace: policy.workspace.mode)
         var facts = HostFacts(user: user, project: project, stateDirectory: state)
@@ -25,7 +28,9 @@ extension HostFacts {
         facts.namespaceObstacle = NamespaceObstacle.find(isRoot: user.uid == 0)
         facts.unprivilegedID = user.uid == 0 ? unprivilegedID() : nil
         do throws(KernelError) {
-            if policy.limits.memory != nil || policy.limits.milliCPUs != nil {
+            if let controlGroups {
+                facts.controlGroups = controlGroups
+            } else {
                 facts.controlGroups = try ControlGroupSupport.probe()
             }
             for limit in ResourceLimit.allCases { facts.hardLimits[limit] = try Limits.current(limit).hard }
@@ -42,7 +47,7 @@ extension HostFacts {
 
     private static let systemNames = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]
 
-    private static func currentUser() throws(SessionError) -> User {
+    private static func currentUser(_ environment: [String: String]) throws(SessionError) -> User {
         let uid = getuid()
         guard uid == geteuid(), getgid() == getegid() else {
             throw SessionError(
@@ -54,7 +59,7 @@ extension HostFacts {
         let entry = unsafe getpwuid(uid)
         var name = String(uid)
         var shell = "/bin/sh"
-        var home = UserEnvironment.parse(ProcessEnvironment.entries())["HOME"] ?? ""
+        var home = environment["HOME"] ?? ""
         if let entry = unsafe entry {
             name = unsafe String(cString: entry.pointee.pw_name)
             if let text = unsafe entry.pointee.pw_shell { shell = unsafe String(cString: text) }

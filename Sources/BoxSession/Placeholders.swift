@@ -129,10 +129,12 @@ struct Placeholders: ~Copyable {
         _exit(0)
     }
 
-    /// Lets the keeper remove them, and waits until it has.
-    mutating func release() {
-        guard let alive = alive.take() else { return }
-        _ = consume alive
+    /// Lets the keeper remove them.
+    mutating func release() { alive = nil }
+
+    /// Waits until the keeper has removed them.
+    consuming func wait() {
+        guard keeper > 0 else { return }
         var status: CInt = 0
         _ = retry { unsafe waitpid(keeper, &status, 0) }
     }

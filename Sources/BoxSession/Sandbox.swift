@@ -14,23 +14,23 @@ struct Sandbox: ~Copyable {
     private var master: Descriptor?
     private var streams: Streams?
 
-    /// Starts the first process; it sets itself up and reports.
-    static func start(_ plan: Plan) throws(SessionError) -> Sandbox {
-        let step = "start the sandbox"
-        do throws(KernelError) {
-            // The groups of root would be the sandbox's, too: the kernel keeps them over all that follows.
-            if geteuid() == 0 { try check("setgroups", box_setgroups0()) }
-        } catch { throw SessionError(step: step, error) }
+    /// Lets the first process set itself up for a plan; it reports.
+    static func launch(_ plan: Plan, _ seed: consuming SandboxSeed) throws(SessionError) -> Sandbox {
         let prepared = try PreparedMounts.make(for: plan)
         defer { for number in prepared { close(number) } }
-        let group = try Sandbox.makeGroup(plan)
-        do throws(KernelError) { return try start(plan, prepared, group) } catch {
-            throw SessionError(step: step, error, hint: Sandbox.hint(error))
+        var seed = seed
+        let process = try seed.takeProcess()
+        let group = seed.takeGroup()
+        do throws(KernelError) {
+            if let limits = plan.controlGroup { try group?.apply(limits) }
+        } catch { throw SessionError(step: "limit the control group", error) }
+        do throws(KernelError) { return try launch(plan, prepared, process, group) } catch {
+            throw SessionError(step: "launch the sandbox", error, hint: SandboxSeed.hint(error))
         }
     }
 
-    private static func start(
-        _ plan: Plan, _ prepared: [CInt], _ group: consuming ControlGroup?
+    private static func launch(
+        _ plan: Plan, _ prepared: [CInt], _ process: consuming FirstProcess, _ group: consuming ControlGroup?
     ) throws(KernelError) -> Sandbox {
         let facts = StreamFacts(of: HostStreams())
         let layout = StreamLayout(facts)
@@ -38,9 +38,9 @@ struct Sandbox: ~Copyable {
         let isRoot = geteuid() == 0
         let ends = try makePipes(layout, owner: isRoot ? (identity.outsideUID, identity.outsideGID) : nil)
         defer { for number in ends.inside { close(number) } }
-        let launch = Launch(plan: plan, streams: try launchStreams(layout))
-        let directory = group?.directory.number ?? -1
-        let process = try FirstProcess(launch, inherit: ends.inside + prepared, group: directory)
+        let launch = Launch(
+            plan: plan, streams: try launchStreams(layout), awaitsPlaceholders: !plan.placeholders.isEmpty)
+        try process.launch(launch, descriptors: ends.inside + prepared)
         return Sandbox(process, group, facts, ends.own)
     }
 
@@ -52,21 +52,6 @@ struct Sandbox: ~Copyable {
         self.group = group
         self.facts = facts
         self.pipes = pipes
-    }
-
-    private static func hint(_ error: KernelError) -> String {
-        switch (error.call, error.code) {
-        case ("clone3", EPERM), ("clone3", ENOSPC), ("clone3", EUSERS), ("clone3", EINVAL), ("write", EPERM):
-            "User namespaces are refused here; box doctor says why and what to do"
-        default: ""
-        }
-    }
-
-    private static func makeGroup(_ plan: Plan) throws(SessionError) -> ControlGroup? {
-        guard let limits = plan.controlGroup, let place = plan.controlGroupPlace else { return nil }
-        do throws(KernelError) {
-            return try ControlGroup.create(name: String(getpid()), at: place, limits: limits)
-        } catch { throw SessionError(step: "make the control group", error) }
     }
 
     /// The pipes of a layout: the ends that the sandbox gets, and the supervisor's own, in the order of the streams.

@@ -35,12 +35,17 @@ package enum ExitStatus {
 package struct PreparedSession: ~Copyable {
     private let plan: Plan
     private let directory: SessionDirectory
+    private var seed: SandboxSeed?
     private let onReady: () -> Void
     private let started = Clock.milliseconds()
 
     /// Makes the session's directory. `onReady` is called when everything is in place, just before the command
     /// starts: the card is printed there.
-    package init(plan: Plan, directory: consuming SessionDirectory, onReady: @escaping () -> Void) {
+    package init(
+        plan: Plan, directory: consuming SessionDirectory, seed: consuming SandboxSeed,
+        onReady: @escaping () -> Void
+    ) {
+        self.seed = .some(consume seed)
         self.plan = plan
         self.directory = directory
         self.onReady = onReady
@@ -49,7 +54,42 @@ package struct PreparedSession: ~Copyable {
     /// Starts the sandbox and the command, and serves until the command has ended.
     package consuming func run() throws(SessionError) -> Outcome {
         let startTime = Timestamp.now()
-        try directory.record(fields(state: "running", started: startTime))
+        var placeholders: Placeholders?
+        do throws(SessionError) {
+            guard let seed = seed.take() else {
+                throw SessionError(step: "start the sandbox", reason: "it was started already")
+            }
+            var supervisor = try Supervisor(plan: plan, session: directory.name, seed: seed)
+            do throws(SessionError) {
+                // All this while the sandbox's first process starts and makes its mounts.
+                try recordStart(startTime)
+                if !plan.placeholders.isEmpty {
+                    let made = try Placeholders.make(plan.placeholders, in: plan.workingDirectory)
+                    try supervisor.placeholdersAreMade(without: made.unneeded)
+                    placeholders = consume made
+                }
+                try supervisor.serve(directory, onReady: onReady)
+            } catch {
+                supervisor.abandon()
+                throw error
+            }
+            var outcome = try supervisor.finish()
+            // The sandbox is gone, so nothing is mounted over them any more.
+            placeholders?.release()
+            outcome.milliseconds = Clock.milliseconds() - started
+            try finish(outcome, startTime)
+            placeholders?.wait()
+            return outcome
+        } catch {
+            placeholders?.release()
+            placeholders?.wait()
+            try finish(Outcome(status: ExitStatus.refused, message: error.description), startTime)
+            throw error
+        }
+    }
+
+    private borrowing func recordStart(_ time: String) throws(SessionError) {
+        try directory.record(fields(state: "running", started: time))
         try directory.append(
             Event(
                 .sessionStart,
@@ -61,35 +101,6 @@ package struct PreparedSession: ~Copyable {
                         "accepted_missing",
                         .list(plan.protections.filter { $0.state == .accepted }.map(\.protection.rawValue))),
                 ]))
-        var outcome: Outcome
-        do throws(SessionError) { outcome = try start() } catch {
-            try finish(Outcome(status: ExitStatus.refused, message: error.description), startTime)
-            throw error
-        }
-        outcome.milliseconds = Clock.milliseconds() - started
-        try finish(outcome, startTime)
-        return outcome
-    }
-
-    private borrowing func start() throws(SessionError) -> Outcome {
-        var placeholders: Placeholders?
-        var plan = plan
-        if !plan.placeholders.isEmpty {
-            let made = try Placeholders.make(plan.placeholders, in: plan.workingDirectory)
-            let unneeded = made.unneeded
-            plan.remove(where: { if case .readOnly(let path) = $0 { unneeded.contains(path) } else { false } }
-            )
-            placeholders = consume made
-        }
-        let result: Result<Outcome, SessionError>
-        do throws(SessionError) {
-            var supervisor = try Supervisor(plan: plan, session: directory.name)
-            try supervisor.serve(directory, onReady: onReady)
-            result = .success(try supervisor.finish())
-        } catch { result = .failure(error) }
-        // The sandbox is gone by now, so nothing is mounted over them any more.
-        placeholders?.release()
-        return try result.get()
     }
 
     private borrowing func finish(_ outcome: Outcome, _ startTime: String) throws(SessionError) {

@@ -32,11 +32,11 @@ struct Supervisor: ~Copyable {
     /// How long a command that was asked to end may take, in milliseconds.
     private static let grace = 1500
 
-    init(plan: Plan, session: String) throws(SessionError) {
+    init(plan: Plan, session: String, seed: consuming SandboxSeed) throws(SessionError) {
         // Blocked before any child exists, so that none is lost; every child unblocks its own.
         let signals = try Supervisor.takeSignals()
         let proxy = try Supervisor.startProxy(plan, session)
-        sandbox = try Sandbox.start(plan)
+        sandbox = try Sandbox.launch(plan, seed)
         self.plan = plan
         self.signals = signals
         self.proxy = proxy
@@ -65,26 +65,34 @@ struct Supervisor: ~Copyable {
                 }))
     }
 
+    /// Tells the first process that the placeholders are there, but for these names.
+    borrowing func placeholdersAreMade(without names: Set<AbsolutePath>) throws(SessionError) {
+        try sandbox.order(.placeholders(without: names.sorted()))
+    }
+
+    /// Ends everything at once, because the session cannot go on; why it cannot is more interesting than what else
+    /// may go wrong here.
+    consuming func abandon() {
+        sandbox.restoreTerminal()
+        // The first process dies with this one in any case; here it is only waited for.
+        if (try? sandbox.kill()) != nil { _ = try? sandbox.end() }
+    }
+
     /// Serves until the sandbox is gone and its last output is written.
     mutating func serve(
         _ directory: borrowing SessionDirectory, onReady: () -> Void
     ) throws(SessionError) {
-        do throws(SessionError) {
-            while true {
-                try startWhenReady(onReady)
-                let ready = try wait()
-                // Reports first: what the first process said before it ended counts.
-                if ready.contains(where: { $0.index == 0 }), try !takeReport() { break }
-                if ready.contains(where: { $0.index == 1 }) { try takeSignals() }
-                if ready.contains(where: { $0.index == 2 }) { try takeProxyMessage(directory) }
-                try sandbox.relay(ready)
-                try checkTime()
-            }
-            try endProxy(directory)
-        } catch {
-            sandbox.restoreTerminal()
-            throw error
+        while true {
+            try startWhenReady(onReady)
+            let ready = try wait()
+            // Reports first: what the first process said before it ended counts.
+            if ready.contains(where: { $0.index == 0 }), try !takeReport() { break }
+            if ready.contains(where: { $0.index == 1 }) { try takeSignals() }
+            if ready.contains(where: { $0.index == 2 }) { try takeProxyMessage(directory) }
+            try sandbox.relay(ready)
+            try checkTime()
         }
+        try endProxy(directory)
     }
 
     /// Waits until the sandbox is gone, writes its last output and says how it ended.

@@ -5,7 +5,8 @@ package enum ControlFiles {
     /// Directories at the project's root that are protected whether they exist or not: what editors and agents run
     /// or obey when a project is opened.
     package static let directoriesAtRoot = [
-        ".vscode", ".idea", ".zed", ".devcontainer", ".claude", ".cursor", ".codex", ".gemini", ".qwen", ".opencode",
+        ".vscode", ".idea", ".zed", ".devcontainer", ".claude", ".cursor", ".codex", ".gemini", ".qwen",
+        ".opencode",
     ]
 
     /// Files at the project's root of the same kind, and box's own policy.

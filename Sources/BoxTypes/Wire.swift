@@ -131,8 +131,9 @@ package struct WireReader: Sendable {
 
     /// Reads length-prefixed UTF-8.
     package mutating func string() throws(WireError) -> String {
-        let raw = try data()
-        guard let text = String(validating: raw, as: UTF8.self) else { throw malformed("UTF-8") }
+        let count = try length()
+        guard let text = String(validating: bytes[at..<at + count], as: UTF8.self) else { throw malformed("UTF-8") }
+        at += count
         return text
     }
 

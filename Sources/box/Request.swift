@@ -18,14 +18,16 @@ struct Request {
     let stem: String
 
     /// Resolves options and words; `words` is everything from the first argument that is no option.
-    init(_ options: SandboxOptions, words: [String], session: String) throws {
+    init(
+        _ options: OptionValues, words: [String], session: String, controlGroups: ControlGroupSupport? = nil
+    ) throws {
         let meaning = try Meaning(words)
         let layers = try Request.layers(agent: meaning.agent, options: options)
         let policy = Policy(merging: layers)
         let command = try meaning.command(policy)
         let directory = try options.project ?? WorkingDirectory.required()
         do throws(SessionError) {
-            facts = try HostFacts.gather(policy: policy, directory: directory)
+            facts = try HostFacts.gather(policy: policy, directory: directory, controlGroups: controlGroups)
         } catch { throw Refusal(error) }
         var request = Planner.Request(command: command, session: session)
         request.terminal = isatty(0) == 1 && isatty(1) == 1
@@ -38,7 +40,7 @@ struct Request {
     }
 
     /// Shipped base < agent profile < command line.
-    static func layers(agent: String?, options: SandboxOptions) throws -> [PolicyLayer] {
+    static func layers(agent: String?, options: OptionValues) throws -> [PolicyLayer] {
         var layers = [try shipped(Shipped.base, "base.toml")]
         if let agent, let bytes = Shipped.agent(agent) { layers.append(try shipped(bytes, "\(agent).toml")) }
         return layers + [try options.layer()]

@@ -1,6 +1,4 @@
 import ArgumentParser
-import BoxPolicy
-import BoxTypes
 
 /// The options that `run`, `shell` and `plan` share: the command line's layer of the policy.
 struct SandboxOptions: ParsableArguments {
@@ -50,75 +48,10 @@ struct SandboxOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Run although this protection is missing.", valueName: "protection"))
     var accept: [String] = []
 
-    /// The options as a layer; each mistake names its option.
-    func layer() throws -> PolicyLayer {
-        var layer = PolicyLayer(name: "command line")
-        layer.network.mode = try net.map { try Self.mode($0, option: "--net") }
-        layer.workspace.mode = try workspace.map { try Self.mode($0, option: "--workspace") }
-        for text in allow {
-            do throws(HostRefusal) { layer.network.allow.append(try HostRule(text)) } catch {
-                throw Refusal("--allow \(text.escapedForTerminal): \(error)")
-            }
-        }
-        layer.files.read = try read.map(absolute)
-        layer.files.write = try write.map(absolute)
-        for text in env { add(variable: text, to: &layer) }
-        layer.syscalls.profile = syscalls
-        try addLimits(to: &layer)
-        for text in accept {
-            guard let protection = Protection(rawValue: text) else {
-                let known = Protection.allCases.map(\.rawValue)
-                let nearest = text.nearest(in: known).map { " Did you mean \($0)?" } ?? ""
-                throw Refusal(
-                    "--accept \(text.escapedForTerminal): there is no such protection.\(nearest) "
-                        + "Known: \(known.joined(separator: ", "))")
-            }
-            layer.protections.acceptMissing.insert(protection)
-        }
-        return layer
-    }
-
-    private func add(variable text: String, to layer: inout PolicyLayer) {
-        if let equals = text.firstIndex(of: "=") {
-            layer.environment.set[String(text[..<equals])] = String(text[text.index(after: equals)...])
-        } else {
-            layer.environment.pass.append(text)
-        }
-    }
-
-    private func addLimits(to layer: inout PolicyLayer) throws {
-        layer.limits.memory = try Self.parsed(memory, "--memory") { text throws(UnitRefusal) in
-            try MemoryLimit(text)
-        }
-        layer.limits.milliCPUs = try Self.parsed(cpus, "--cpus", Policy.Limits.milliCPUs)
-        layer.limits.processes = try Self.parsed(pids, "--pids", Policy.Limits.processes)
-        layer.limits.time = try Self.parsed(timeout, "--timeout", Policy.Limits.time)
-    }
-
-    private static func parsed<Value>(
-        _ text: String?, _ option: String, _ parse: (String) throws(UnitRefusal) -> Value
-    ) throws -> Value? {
-        guard let text else { return nil }
-        do throws(UnitRefusal) { return try parse(text) } catch { throw Refusal("\(option): \(error)") }
-    }
-
-    private static func mode<Mode: RawRepresentable & CaseIterable>(
-        _ text: String, option: String
-    ) throws -> Mode where Mode.RawValue == String {
-        guard let mode = Mode(rawValue: text) else {
-            let known = Mode.allCases.map(\.rawValue).joined(separator: ", ")
-            throw Refusal("\(option) \(text.escapedForTerminal): there is no such mode. Known: \(known)")
-        }
-        return mode
-    }
-
-    /// A path of the command line may be relative, as for any command.
-    private func absolute(_ text: String) throws -> String {
-        guard !text.isEmpty else { throw Refusal("a path of --read or --write is empty") }
-        if text.hasPrefix("/") || text.hasPrefix("~") { return text }
-        guard let directory = WorkingDirectory.current else {
-            throw Refusal("\(text.escapedForTerminal) is a relative path, and the working directory is gone")
-        }
-        return directory + "/" + text
+    /// The values, without the parser.
+    var values: OptionValues {
+        OptionValues(
+            name: name, project: project, workspace: workspace, net: net, allow: allow, read: read, write: write,
+            env: env, memory: memory, cpus: cpus, pids: pids, timeout: timeout, syscalls: syscalls, accept: accept)
     }
 }

@@ -40,7 +40,7 @@ enum InventedHost: String, CaseIterable {
         facts.systemDirectories = merged
         facts.etc = ["ssl/certs": .directory, "localtime": .link("/usr/share/zoneinfo/Europe/Berlin")]
         facts.path = [
-            AbsolutePath(literal: "/home/quinn/.cargo/bin"), AbsolutePath(literal: "/opt/llvm/usr/bin"),
+            AbsolutePath(literal: "/home/quinn/.cargo/bin"), AbsolutePath(literal: "/opt/llvm/bin"),
             AbsolutePath(literal: "/usr/bin"),
         ]
         facts.nodes = [AbsolutePath(literal: "/opt/llvm"): directory(uid: 0, inode: 3)]

@@ -34,7 +34,7 @@ struct PolicyFixtureTests {
         #expect(layer.extends == "base")
         #expect(layer.network.mode == .proxy)
         #expect(
-            layer.network.allow == (try hosts("registry.npmjs.org", "*.github.com", "git.example.com:22")))
+            layer.network.allow == (try hosts("registry.example.org", "*.github.com", "git.example.com:22")))
         #expect(layer.network.deny == (try hosts("gist.github.com")))
         #expect(layer.workspace.mode == Policy.Workspace.Mode.none)
         #expect(layer.files.read == ["~/.gitconfig", "/opt/tools"])

@@ -101,13 +101,13 @@ struct DoctorTests {
 
     @Test func `a probe of a missing protection is skipped by name`() throws {
         var protections = Self.enforced.filter { $0.protection != .landlockIoctl }
-        protections.removeAll { $0.protection == .landlockTruncate }
+        protections.removeAll { $0.protection == .landlockIoctl }
         protections.append(
-            Plan.ProtectionState(.landlockTruncate, .accepted, detail: "old kernel", fix: "new one"))
-        let worked = ProbeAnswer(.landlockTruncate, observed: "succeeded")
+            Plan.ProtectionState(.landlockIoctl, .accepted, detail: "old kernel", fix: "new one"))
+        let worked = ProbeAnswer(.landlockIoctl, observed: "succeeded")
         #expect(
-            try Self.verdict(.landlockTruncate, inside: worked, control: worked, protections: protections)
-                == .skipped("landlock-truncate is missing"))
+            try Self.verdict(.landlockIoctl, inside: worked, control: worked, protections: protections)
+                == .skipped("landlock-ioctl is missing"))
         #expect(
             try Self.verdict(.landlockIoctl, inside: worked, control: worked, protections: protections)
                 == .skipped("landlock-ioctl does not apply here"))

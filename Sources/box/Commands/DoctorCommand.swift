@@ -16,7 +16,7 @@ struct DoctorCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let policy = Policy(merging: try Request.layers(agent: nil, options: try SandboxOptions.parse([])))
+        let policy = Policy(merging: try Request.layers(agent: nil, options: OptionValues()))
         let report: DoctorReport
         do throws(SessionError) {
             let doctor = try Doctor(policy: policy)

@@ -21,7 +21,7 @@ struct PlanCommand: ParsableCommand {
     private enum CodingKeys: String, CodingKey { case options, json }
 
     func run() throws {
-        let request = try Request(options, words: words, session: options.name ?? "SESSION")
+        let request = try Request(options.values, words: words, session: options.name ?? "SESSION")
         do throws(SessionError) {
             // A profile that cannot be loaded is a mistake of the plan, too.
             let profile = request.policy.syscalls.profile

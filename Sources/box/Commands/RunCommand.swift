@@ -35,7 +35,7 @@ struct RunCommand: ParsableCommand {
     }
 
     func run() throws {
-        var launcher = Launcher(options: options, words: words, quiet: quiet, card: card)
+        var launcher = Launcher(options: options.values, words: words, quiet: quiet, card: card)
         #if DEBUG
             launcher.droppedLayer = dropLayer
         #endif
@@ -56,23 +56,60 @@ struct ShellCommand: ParsableCommand {
     func run() throws {
         let shell = unsafe getenv("SHELL").map { unsafe String(cString: $0) } ?? "/bin/sh"
         let visible = ["/bin/", "/usr/bin/"].contains { shell.hasPrefix($0) } ? shell : "/bin/sh"
-        try Launcher(options: options, words: ["--", visible], quiet: quiet, card: false).run()
+        try Launcher(options: options.values, words: ["--", visible], quiet: quiet, card: false).run()
     }
 }
 
 /// Carries a request out from the first file to the last line.
 struct Launcher {
-    let options: SandboxOptions
+    let options: OptionValues
     let words: [String]
     let quiet: Bool
     let card: Bool
     /// Only a debug build can leave a layer out.
     var droppedLayer: String?
 
+    init(options: OptionValues, words: [String], quiet: Bool, card: Bool) {
+        self.options = options
+        self.words = words
+        self.quiet = quiet
+        self.card = card
+    }
+
+    /// Reads arguments of `run` that are plainly right; nil if they are for the parser: to refuse, or to help.
+    init?(plainly arguments: ArraySlice<String>) {
+        var options = OptionValues()
+        var (quiet, card) = (false, false)
+        var at = arguments.startIndex
+        while at < arguments.endIndex, arguments[at].hasPrefix("-"), arguments[at] != "--" {
+            switch arguments[at] {
+            case "-q", "--quiet": quiet = true
+            case "--card": card = true
+            default:
+                at += 1
+                // A value that looks like an option is more likely a missing value.
+                guard at < arguments.endIndex, !arguments[at].hasPrefix("-"), options.take(arguments[at - 1], arguments[at])
+                else { return nil }
+            }
+            at += 1
+        }
+        guard at < arguments.endIndex else { return nil }
+        self.init(options: options, words: Array(arguments[at...]), quiet: quiet, card: card)
+    }
+
     /// Never returns normally: the command's status is thrown.
     func run() throws {
-        // Planned once for the refusals, so that nothing is made for a command that will not run.
-        let draft = try Request(options, words: words, session: options.name ?? "draft")
+        let seed: SandboxSeed
+        do throws(SessionError) { seed = try SandboxSeed() } catch { throw Refusal(error) }
+        // Planned before anything is made, so that nothing is left of a command that is refused.
+        let draft: Request
+        do {
+            draft = try Request(
+                options, words: words, session: options.name ?? "draft", controlGroups: seed.controlGroups)
+        } catch {
+            seed.discard()
+            throw error
+        }
         var plan = draft.plan
         #if DEBUG
             if let droppedLayer { try Mutant.apply(droppedLayer, to: &plan, facts: draft.facts) }
@@ -89,7 +126,7 @@ struct Launcher {
                     profile: draft.policy.syscalls.profile, kernel: draft.facts.kernel,
                     home: draft.facts.user.home, state: draft.facts.stateDirectory))
             let shown = plan
-            outcome = try PreparedSession(plan: plan, directory: directory) {
+            outcome = try PreparedSession(plan: plan, directory: directory, seed: seed) {
                 guard showsCard else { return }
                 let lines = Card.lines(
                     shown, title: draft.title, session: name, colour: Output.hasColour(2))

@@ -7,9 +7,13 @@ enum Host {
     /// Where programs are looked for, outside and inside.
     static let path = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
-    /// The full path of a program that is on the search path.
+    /// Where the caller's search path leads beside the system's directories, as far as box takes it for a toolchain.
+    private static let toolchains = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+        .filter { $0.hasPrefix("/opt/") || $0.hasPrefix("/nix/") }
+
+    /// The full path of a program that is on the search path or in a toolchain.
     static func program(_ name: String) -> String? {
-        (path + ":/opt/llvm/usr/bin").split(separator: ":").map { "\($0)/\(name)" }
+        (path.split(separator: ":") + toolchains).map { "\($0)/\(name)" }
             .first { FileManager.default.isExecutableFile(atPath: $0) }
     }
 

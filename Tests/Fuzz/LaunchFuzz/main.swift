@@ -10,7 +10,13 @@ public func fuzzLaunch(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
         let again = try? Launch(wire: launch.wire)
         precondition(again == launch)
     }
-    if let report = try? InitReport(wire: bytes) { precondition((try? InitReport(wire: report.wire)) == report) }
-    if let order = try? InitOrder(wire: bytes) { precondition((try? InitOrder(wire: order.wire)) == order) }
+    if let report = try? InitReport(wire: bytes) {
+        let again = try? InitReport(wire: report.wire)
+        precondition(again == report)
+    }
+    if let order = try? InitOrder(wire: bytes) {
+        let again = try? InitOrder(wire: order.wire)
+        precondition(again == order)
+    }
     return 0
 }
