@@ -131,7 +131,7 @@ extension Attempt {
             "XDG_DATA_HOME", "XDG_STATE_HOME", "BOX", "BOX_SESSION", "GIT_TERMINAL_PROMPT", "SSL_CERT_FILE",
             "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy",
             "no_proxy",
-            "NODE_USE_ENV_PROXY", "ASAN_OPTIONS", "TSAN_OPTIONS", "MSAN_OPTIONS",
+            "NODE_USE_ENV_PROXY", "ASAN_OPTIONS", "TSAN_OPTIONS", "MSAN_OPTIONS", "GOFLAGS",
         ]
         return known.contains(name) || name.hasPrefix("LC_")
     }

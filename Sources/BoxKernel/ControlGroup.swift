@@ -10,7 +10,8 @@ extension ControlGroupSupport {
 
 /// A session's own group, made and removed by box.
 ///
-/// The owner calls `remove()` when the session has ended; a group that is left behind is empty and harmless.
+/// The owner calls `remove()` when the session has ended. One that lets go of it before that has no session: what is
+/// still in the group is killed then, and the group goes.
 package struct ControlGroup: ~Copyable {
     /// The group's directory.
     package let path: AbsolutePath
@@ -40,8 +41,21 @@ package struct ControlGroup: ~Copyable {
             try group.apply(limits)
             return group
         } catch {
+            // Already gone where there was a value for it.
             unsafe rmdir(path.string)
             throw error
+        }
+    }
+
+    deinit {
+        // After `remove()` it is gone; an empty one goes at once.
+        if unsafe rmdir(path.string) == 0 || errno != EBUSY { return }
+        do throws(KernelError) {
+            try kill()
+            try waitAndRemove(within: 1000)
+        } catch {
+            // Nobody is left who could be told; without a process in it the group is harmless.
+            return
         }
     }
 
@@ -62,6 +76,10 @@ package struct ControlGroup: ~Copyable {
 
     /// Removes the group, waiting until its last process is gone, at most for `milliseconds`; then `EBUSY`.
     package consuming func remove(within milliseconds: Int) throws(KernelError) {
+        try waitAndRemove(within: milliseconds)
+    }
+
+    private borrowing func waitAndRemove(within milliseconds: Int) throws(KernelError) {
         let deadline = monotonicMilliseconds() + milliseconds
         let events = try Descriptor.open("cgroup.events", O_RDONLY, at: directory.number)
         while true {

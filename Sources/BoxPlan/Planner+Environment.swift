@@ -18,7 +18,13 @@ extension Planner {
         do throws(EnvironmentRefusal) {
             let environment = try SandboxEnvironment(
                 user: facts.environment, policy: wanted, setting: setting)
-            return environment.values.sorted { $0.key < $1.key }.map { name, value in
+            var values = environment.values
+            // What keeps the name .git free looks like a repository to the Go tools, which then ask git about it.
+            let hasGit = facts.project.controls[".git"] != nil
+            if !hasGit, policy.workspace.mode == .direct, values["GOFLAGS"] == nil {
+                values["GOFLAGS"] = "-buildvcs=false"
+            }
+            return values.sorted { $0.key < $1.key }.map { name, value in
                 let secret = wanted.pass.contains(name) && wanted.set[name] == nil
                 return Plan.EnvironmentEntry(name, value, isSecret: secret)
             }

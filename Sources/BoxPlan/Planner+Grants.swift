@@ -86,6 +86,9 @@ extension Planner {
         for name in Planner.secretNames {
             guard let secret = try? facts.user.home.appending(name) else { continue }
             if path.isSame(orBelow: secret) { return "it holds keys or logins" }
+            if secret.isSame(orBelow: path) {
+                return "~/\(name) lies below it, which holds keys or logins. Name what is needed"
+            }
         }
         if path.isSame(orBelow: facts.stateDirectory) || facts.stateDirectory.isSame(orBelow: path) {
             return "box keeps its own state there"

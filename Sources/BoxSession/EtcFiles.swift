@@ -7,8 +7,10 @@ internal import Glibc
 /// users or its network.
 enum EtcFiles {
     private static let wanted: Set<String> = [
-        "alternatives", "crypto-policies", "fonts", "inputrc", "ld.so.cache", "locale.conf", "localtime", "maven",
-        "mime.types", "os-release", "php", "pki", "protocols", "ruby", "services", "ssl", "tmux.conf", "vim", "zsh",
+        "alternatives", "crypto-policies", "fonts", "inputrc", "ld.so.cache", "locale.conf", "localtime",
+        "maven",
+        "mime.types", "os-release", "php", "pki", "protocols", "ruby", "services", "ssl", "tmux.conf", "vim",
+        "zsh",
     ]
     private static let wantedPrefixes = ["java-"]
     /// Below a wanted directory, what must stay out although it is usually readable for root alone.

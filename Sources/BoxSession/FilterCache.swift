@@ -18,7 +18,8 @@ package enum FilterCache {
         let directory = try StateDirectory.make("cache/seccomp", in: state)
         let path = "\(directory)/\(source.map(digest) ?? name)-\(kernel.major).\(kernel.minor)-\(build).bpf"
         if let program = read(path) { return program }
-        let text = try source ?? self.source(of: name, home: home)
+        let text: [UInt8]
+        if let source { text = source } else { text = try self.source(of: name, home: home) }
         let program = try compile(text, name: name, kernel: kernel)
         try write(program, to: path)
         return program

@@ -14,7 +14,8 @@ struct FirstProcess: ~Copyable {
     init(group: CInt) throws(KernelError) {
         let pair = try ChannelPair()
         let executable = try Descriptor.open("/proc/self/exe", O_RDONLY)
-        var start = Child.Start(namespaces: true, executable: executable.number, arguments: ["box", "__init"])
+        var start = Child.Start(
+            namespaces: true, executable: executable.number, arguments: ["box", "__init"])
         start.inherit = [pair.far.number]
         start.controlGroup = group
         #if DEBUG

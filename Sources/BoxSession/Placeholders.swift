@@ -113,7 +113,9 @@ struct Placeholders: ~Copyable {
         // All others go, above all the pipe's own write end, whose closing it waits for.
         let (low, high) = (min(lock, pipe), max(lock, pipe))
         for (first, last) in [(3, low - 1), (low + 1, high - 1), (high + 1, CInt.max)] where first <= last {
-            _ = box_close_range(UInt32(first), UInt32(last), 0)
+            guard box_close_range(UInt32(first), UInt32(last), 0) < 0 else { continue }
+            // Linux before 5.9: one by one.
+            for number in first...min(last, CInt(sysconf(CInt(_SC_OPEN_MAX)))) { close(number) }
         }
         var byte: UInt8 = 0
         _ = retry { unsafe read(pipe, &byte, 1) }

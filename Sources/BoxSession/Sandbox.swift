@@ -66,8 +66,10 @@ struct Sandbox: ~Copyable {
             return ([error.write], [error.read])
         case .pipes:
             let (input, output, error) = (try Pipe().numbers(), try Pipe().numbers(), try Pipe().numbers())
-            // Opened anew inside (/dev/stdout), a pipe asks for its owner, which root's own pipes never have there.
-            if let owner { for pipe in [input.read, output.write, error.write] { try give(pipe, to: owner) } }
+            // Opened anew inside (/dev/stdout) a pipe asks for its owner, which root is not there.
+            if let owner {
+                for pipe in [input.read, output.write, error.write] { try give(pipe, to: owner) }
+            }
             return ([input.read, output.write, error.write], [input.write, output.read, error.read])
         }
     }

@@ -132,7 +132,8 @@ package struct WireReader: Sendable {
     /// Reads length-prefixed UTF-8.
     package mutating func string() throws(WireError) -> String {
         let count = try length()
-        guard let text = String(validating: bytes[at..<at + count], as: UTF8.self) else { throw malformed("UTF-8") }
+        let piece = bytes[at..<at + count]
+        guard let text = String(validating: piece, as: UTF8.self) else { throw malformed("UTF-8") }
         at += count
         return text
     }

@@ -26,7 +26,8 @@ struct Box: ParsableCommand {
             // What `run` mostly is: options that are right. Reflection over their declarations takes the parser a third
             // of the whole start; it is asked only when there is something to explain.
             let arguments = CommandLine.arguments
-            if arguments.dropFirst().first == "run", let launcher = Launcher(plainly: arguments.dropFirst(2)) {
+            if arguments.dropFirst().first == "run", let launcher = Launcher(plainly: arguments.dropFirst(2))
+            {
                 try launcher.run()
             }
             var command = try parsed(Array(CommandLine.arguments.dropFirst()))

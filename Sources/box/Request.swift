@@ -23,7 +23,12 @@ struct Request {
     ) throws {
         let meaning = try Meaning(words)
         let layers = try Request.layers(agent: meaning.agent, options: options)
-        let policy = Policy(merging: layers)
+        var policy = Policy(merging: layers)
+        // A limit that is asked for by name is wanted: the shipped policy's consent to its absence does not count.
+        for (limit, protection) in [(options.memory, Protection.memoryLimit), (options.cpus, .cpuLimit)]
+        where limit != nil && !options.accept.contains(protection.rawValue) {
+            policy.protections.acceptMissing.remove(protection)
+        }
         let command = try meaning.command(policy)
         let directory = try options.project ?? WorkingDirectory.required()
         do throws(SessionError) {

@@ -51,7 +51,9 @@ struct SandboxOptions: ParsableArguments {
     /// The values, without the parser.
     var values: OptionValues {
         OptionValues(
-            name: name, project: project, workspace: workspace, net: net, allow: allow, read: read, write: write,
-            env: env, memory: memory, cpus: cpus, pids: pids, timeout: timeout, syscalls: syscalls, accept: accept)
+            name: name, project: project, workspace: workspace, net: net, allow: allow, read: read,
+            write: write,
+            env: env, memory: memory, cpus: cpus, pids: pids, timeout: timeout, syscalls: syscalls,
+            accept: accept)
     }
 }

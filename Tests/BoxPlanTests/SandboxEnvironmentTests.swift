@@ -28,8 +28,10 @@ struct SandboxEnvironmentTests {
         #expect(
             try environment([:], port: nil).entries == [
                 "ASAN_OPTIONS=disable_coredump=0", "BOX=1", "BOX_SESSION=demo-7f3k", "GIT_TERMINAL_PROMPT=0",
-                "HOME=/home/ann", "LANG=C.UTF-8", "LOGNAME=ann", "MSAN_OPTIONS=disable_coredump=0", "PATH=/usr/local/bin:/usr/bin", "PWD=/home/ann/work", "SHELL=/bin/bash",
-                "TMPDIR=/tmp", "TSAN_OPTIONS=disable_coredump=0", "USER=ann", "XDG_CACHE_HOME=/home/ann/.cache",
+                "HOME=/home/ann", "LANG=C.UTF-8", "LOGNAME=ann", "MSAN_OPTIONS=disable_coredump=0",
+                "PATH=/usr/local/bin:/usr/bin", "PWD=/home/ann/work", "SHELL=/bin/bash",
+                "TMPDIR=/tmp", "TSAN_OPTIONS=disable_coredump=0", "USER=ann",
+                "XDG_CACHE_HOME=/home/ann/.cache",
                 "XDG_CONFIG_HOME=/home/ann/.config", "XDG_DATA_HOME=/home/ann/.local/share",
                 "XDG_STATE_HOME=/home/ann/.local/state",
             ])

@@ -88,7 +88,8 @@ struct Launcher {
             default:
                 at += 1
                 // A value that looks like an option is more likely a missing value.
-                guard at < arguments.endIndex, !arguments[at].hasPrefix("-"), options.take(arguments[at - 1], arguments[at])
+                guard at < arguments.endIndex, !arguments[at].hasPrefix("-"),
+                    options.take(arguments[at - 1], arguments[at])
                 else { return nil }
             }
             at += 1

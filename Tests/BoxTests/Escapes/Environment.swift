@@ -36,7 +36,7 @@ import Testing
         "PWD", "BOX", "BOX_SESSION", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy",
         "all_proxy",
         "NO_PROXY", "no_proxy", "GIT_TERMINAL_PROMPT", "SSL_CERT_FILE",
-        "NODE_USE_ENV_PROXY", "ASAN_OPTIONS", "TSAN_OPTIONS", "MSAN_OPTIONS",
+        "NODE_USE_ENV_PROXY", "ASAN_OPTIONS", "TSAN_OPTIONS", "MSAN_OPTIONS", "GOFLAGS",
     ]
 
     static func names(_ outcome: Outcome) -> [String: String] {

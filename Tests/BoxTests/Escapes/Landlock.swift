@@ -85,6 +85,8 @@ struct Doctor: Decodable {
         var expected: String
         var observed: String
         var passed: Bool
+        /// Why it proves nothing here, if so.
+        var skipped: String?
     }
     var ok: Bool
     var protections: [Protection]
