@@ -11,12 +11,16 @@
             "pidns-limit", "environment", "descriptors", "control-files", "terminal-filter", "proxy-check",
         ]
 
-        /// Takes the layer out; a name that is none of them is refused.
-        static func apply(_ layer: String, to plan: inout Plan, facts: HostFacts) throws {
+        /// Tells box's processes, of which the first starts soon; a name that is none of the layers is refused.
+        static func announce(_ layer: String) throws {
             guard layers.contains(layer) else {
                 throw Refusal("--drop-layer \(layer): there is no such layer")
             }
             Mutation.drop(layer)
+        }
+
+        /// Takes the layer out of a plan.
+        static func apply(_ layer: String, to plan: inout Plan, facts: HostFacts) {
             let project = facts.project.path
             func isControl(_ step: Step) -> Bool {
                 guard let target = step.target, target.isSame(orBelow: project) else { return false }

@@ -50,7 +50,7 @@ import Testing
         let running = try box.start(
             [
                 "/bin/bash", "-c",
-                "trap 'echo got; exit 17' \(name); echo ready; while :; do read -t 0.1 < <(sleep 1); done",
+                "trap 'echo got; exit 17' \(name); sleep 1000 & echo ready; wait",
             ])
         try running.expect("ready")
         running.signal(signal)

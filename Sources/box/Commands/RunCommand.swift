@@ -100,6 +100,9 @@ struct Launcher {
 
     /// Never returns normally: the command's status is thrown.
     func run() throws {
+        #if DEBUG
+            if let droppedLayer { try Mutant.announce(droppedLayer) }
+        #endif
         let seed: SandboxSeed
         do throws(SessionError) { seed = try SandboxSeed() } catch { throw Refusal(error) }
         // Planned before anything is made, so that nothing is left of a command that is refused.
@@ -113,7 +116,7 @@ struct Launcher {
         }
         var plan = draft.plan
         #if DEBUG
-            if let droppedLayer { try Mutant.apply(droppedLayer, to: &plan, facts: draft.facts) }
+            if let droppedLayer { Mutant.apply(droppedLayer, to: &plan, facts: draft.facts) }
         #endif
         let outcome: Outcome
         let showsCard = !quiet && (card || isatty(2) == 1)
