@@ -74,7 +74,7 @@ struct Stage: ~Copyable {
 
         streams = takeStreams(launch.streams, from: &inherited)
         let mounts = plan.steps.filter { step in
-            if case .bind(let bind) = step, case .prepared = bind.source { true } else { false }
+            step.needsDescriptor
         }
         guard inherited.count == mounts.count else {
             throw Failure(step: "launch", object: "\(inherited.count) descriptors", code: EBADF)

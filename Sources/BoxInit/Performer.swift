@@ -123,7 +123,7 @@ struct Performer: ~Copyable {
         let mount: Descriptor
         switch bind.source {
         case .path(let path): mount = try Mounts.clone(path.string, recursive: true)
-        case .prepared(let path, _, _):
+        case .prepared(let path, _, _), .opened(let path):
             guard !prepared.isEmpty else {
                 throw KernelError(call: "prepared mount", code: EBADF, subject: path.string)
             }

@@ -17,7 +17,8 @@ package enum PlanError: Error, Equatable, CustomStringConvertible {
             let lines = states.map { state in
                 "\(state.protection.rawValue) is missing: \(state.detail)."
                     + (state.fix.isEmpty ? "" : " \(state.fix)")
-                    + " To run without it: --accept \(state.protection.rawValue)"
+                    + (state.protection.canBeLeftOut
+                        ? "\n     To run without it: --accept \(state.protection.rawValue)" : "")
             }
             return lines.joined(separator: "\n     ")
         case .project(let path, let why):

@@ -166,7 +166,7 @@ extension Planner {
 
     private func bindProver(_ prover: AbsolutePath) -> Step {
         let source: Step.Bind.Source =
-            facts.isRoot ? .prepared(prover, ownerUID: 0, ownerGID: 0) : .path(prover)
+            facts.isRoot ? .opened(prover) : .path(prover)
         return .bind(
             Step.Bind(
                 source: source, target: Planner.proverPath, writable: false, executable: true,

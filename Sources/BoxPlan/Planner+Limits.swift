@@ -21,7 +21,7 @@ extension Planner {
         if let size = policy.limits.fileSize {
             wanted.append((.fileSize, ResourceBounds(both: UInt64(size.bytes))))
         }
-        if let processes = policy.limits.processes {
+        if let processes = processLimit {
             wanted.append((.processes, ResourceBounds(both: UInt64(processes))))
         }
         return wanted.map { limit, bounds in
@@ -30,6 +30,9 @@ extension Planner {
                 limit, ResourceBounds(soft: min(bounds.soft, most), hard: min(bounds.hard, most)))
         }
     }
+
+    /// What the policy says, and one more for process 1, which is box's own.
+    private var processLimit: Int? { policy.limits.processes.map { $0 + 1 } }
 
     /// Settings of the sandbox's own namespaces.
     func makeSettings() -> [Step] {
@@ -43,7 +46,7 @@ extension Planner {
             steps.append(.setting("user/max_user_namespaces", value: "0"))
         }
         // Linux 6.14; before that pid_max is the whole host's, and RLIMIT_NPROC alone bounds processes.
-        if let processes = policy.limits.processes, facts.kernel >= HostFacts.Kernel(6, 14) {
+        if let processes = processLimit, facts.kernel >= HostFacts.Kernel(6, 14) {
             // The kernel takes no less than 301.
             steps.append(.setting("kernel/pid_max", value: String(max(301, processes))))
         }
@@ -65,7 +68,7 @@ extension Planner {
         let can = facts.controlGroups.available
         return ControlGroupLimits(
             memoryBytes: can.contains(.memory) ? memoryBytes.map(UInt64.init) : nil,
-            processes: can.contains(.pids) ? policy.limits.processes.map(UInt64.init) : nil,
+            processes: can.contains(.pids) ? processLimit.map(UInt64.init) : nil,
             milliCPUs: can.contains(.cpu) ? policy.limits.milliCPUs.map(UInt64.init) : nil,
             // Half of the kernel's standard share, so that the user's own work goes first.
             cpuWeight: can.contains(.cpu) ? 50 : nil)
@@ -75,13 +78,16 @@ extension Planner {
     var limitTexts: [String] {
         var texts: [String] = []
         if let memory = memoryBytes, facts.controlGroups.available.contains(.memory) {
-            texts.append("memory \(ByteSize(bytes: memory))")
+            texts.append("memory \(ByteSize(bytes: memory).rounded)")
         }
-        if let processes = policy.limits.processes { texts.append("\(processes) processes") }
+        if let processes = policy.limits.processes {
+            let most = facts.hardLimits[.processes].map { Int(clamping: $0) } ?? processes
+            texts.append("\(min(processes, most)) processes")
+        }
         if let cpus = policy.limits.milliCPUs, facts.controlGroups.available.contains(.cpu) {
             texts.append("\(Double(cpus) / 1000) CPUs")
         }
-        texts.append("/tmp \(ByteSize(bytes: temporaryBytes))")
+        texts.append("/tmp \(ByteSize(bytes: temporaryBytes).rounded)")
         if let time = policy.limits.time { texts.append("time \(time.text)") }
         return texts
     }

@@ -97,6 +97,7 @@ extension Step.Bind {
         case .prepared(let path, let uid, let gid):
             all.append(("source", .text(path.string)))
             all.append(("owner", .text("\(uid):\(gid)")))
+        case .opened(let path): all.append(("source", .text(path.string)))
         }
         all.append(("target", .text(target.string)))
         all.append(("writable", .bool(writable)))

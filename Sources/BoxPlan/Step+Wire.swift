@@ -173,6 +173,9 @@ extension Step.Bind {
             writer.write(path.string)
             writer.write(Int(uid))
             writer.write(Int(gid))
+        case .opened(let path):
+            writer.write(UInt8(2))
+            writer.write(path.string)
         }
         writer.write(target.string)
         writer.write(writable)
@@ -190,6 +193,7 @@ extension Step.Bind {
         case 1:
             source = .prepared(
                 try reader.path(), ownerUID: try reader.uint32(), ownerGID: try reader.uint32())
+        case 2: source = .opened(try reader.path())
         default: throw reader.malformed("bind source")
         }
         target = try reader.path()

@@ -73,6 +73,8 @@ package enum Step: Equatable, Sendable {
             /// Opened and id-mapped by the supervisor (launched as root), handed in as a descriptor; `owner` is who
             /// owns it on the host.
             case prepared(AbsolutePath, ownerUID: UInt32, ownerGID: UInt32)
+            /// Only opened by the supervisor, since the sandbox's id may not reach it: everyone may read it.
+            case opened(AbsolutePath)
         }
         package var source: Source
         package var target: AbsolutePath
@@ -135,6 +137,15 @@ package enum Step: Equatable, Sendable {
         case .landlock: 12
         // Last: it forbids most of the above.
         case .seccomp: 13
+        }
+    }
+
+    /// Whether the step mounts what the supervisor hands in.
+    package var needsDescriptor: Bool {
+        guard case .bind(let bind) = self else { return false }
+        switch bind.source {
+        case .path: return false
+        case .prepared, .opened: return true
         }
     }
 

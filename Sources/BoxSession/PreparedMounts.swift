@@ -10,11 +10,18 @@ enum PreparedMounts {
     static func make(for plan: Plan) throws(SessionError) -> [CInt] {
         var made: [CInt] = []
         for step in plan.steps {
-            guard case .bind(let bind) = step, case .prepared(let path, let uid, let gid) = bind.source else {
-                continue
-            }
+            guard case .bind(let bind) = step else { continue }
+            let path: AbsolutePath
             do throws(KernelError) {
-                made.append(try mount(path, uid, gid, plan.identity).release())
+                switch bind.source {
+                case .path: continue
+                case .opened(let opened):
+                    path = opened
+                    made.append(try Mounts.clone(path.string, recursive: false).release())
+                case .prepared(let owned, let uid, let gid):
+                    path = owned
+                    made.append(try mount(path, uid, gid, plan.identity).release())
+                }
             } catch {
                 let hint =
                     error.subject == "idmap"

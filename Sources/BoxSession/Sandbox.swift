@@ -8,6 +8,7 @@ internal import Glibc
 struct Sandbox: ~Copyable {
     private let process: FirstProcess
     private let group: ControlGroup?
+    private let hasMemoryLimit: Bool
     private let facts: StreamFacts
     /// The supervisor's ends of the command's pipes, until the relay takes them.
     private var pipes: [CInt]
@@ -41,15 +42,16 @@ struct Sandbox: ~Copyable {
         let launch = Launch(
             plan: plan, streams: try launchStreams(layout), awaitsPlaceholders: !plan.placeholders.isEmpty)
         try process.launch(launch, descriptors: ends.inside + prepared)
-        return Sandbox(process, group, facts, ends.own)
+        return Sandbox(process, group, plan.controlGroup?.memoryBytes != nil, facts, ends.own)
     }
 
     private init(
-        _ process: consuming FirstProcess, _ group: consuming ControlGroup?, _ facts: StreamFacts,
-        _ pipes: [CInt]
+        _ process: consuming FirstProcess, _ group: consuming ControlGroup?, _ hasMemoryLimit: Bool,
+        _ facts: StreamFacts, _ pipes: [CInt]
     ) {
         self.process = process
         self.group = group
+        self.hasMemoryLimit = hasMemoryLimit
         self.facts = facts
         self.pipes = pipes
     }
@@ -98,14 +100,26 @@ struct Sandbox: ~Copyable {
     /// Ends everything in the sandbox at once.
     borrowing func kill() throws(SessionError) { try process.kill() }
 
+    /// What is left when the sandbox is gone: how its first process ended, what is still to be written, and whether
+    /// the kernel killed in it because of the memory limit.
+    struct End {
+        let change: ChildChange
+        let remains: Remains
+        let ranOutOfMemory: Bool
+    }
+
     /// Waits until the first process is gone, and with it everything in the sandbox.
-    consuming func end() throws(SessionError) -> (change: ChildChange, remains: Remains) {
+    consuming func end() throws(SessionError) -> End {
         let remains = Remains(streams: streams)
         let change = try process.end()
-        do throws(KernelError) { try group?.remove(within: 2000) } catch {
+        var kills: UInt64 = 0
+        do throws(KernelError) {
+            if hasMemoryLimit { kills = try group?.usage().outOfMemoryKills ?? 0 }
+            try group?.remove(within: 2000)
+        } catch {
             throw SessionError(step: "remove the control group", error)
         }
-        return (change, remains)
+        return End(change: change, remains: remains, ranOutOfMemory: kills > 0)
     }
 
     // MARK: - Streams

@@ -105,26 +105,40 @@ struct Supervisor: ~Copyable {
                 message: "the command was ended after \(plan.timeout ?? 0) s (--timeout)")
         }
         let receipt = receipt
+        let memoryLimit = plan.controlGroup?.memoryBytes
         let end = try sandbox.end()
         end.remains.endInput()
         try Supervisor.drain(end.remains, signals)
         end.remains.restoreTerminal()
         guard started else {
+            guard !end.ranOutOfMemory else {
+                throw SessionError(
+                    step: "set the sandbox up",
+                    reason: "the memory limit is too low for anything to run. Set a higher one: --memory SIZE"
+                )
+            }
             throw SessionError(
                 step: "set the sandbox up",
                 reason: "its first process ended unexpectedly (\(end.change)). "
                     + "box doctor shows what this host can do")
         }
-        var final =
-            result
-            ?? Outcome(
-                status: ExitStatus.signal(SIGKILL),
-                message: "the sandbox was killed from outside, perhaps because the host ran out of memory")
+        let message = Supervisor.killed(memoryLimit: end.ranOutOfMemory ? memoryLimit : nil)
+        var final = result ?? Outcome(status: ExitStatus.signal(SIGKILL), message: message)
         if let failure = end.remains.failure, final.message == nil {
             final.message = "output was lost: \(failure)"
         }
         final.receipt = receipt
         return final
+    }
+
+    /// Why a sandbox ended without a word of its first process; `memoryLimit` if the kernel enforced that.
+    private static func killed(memoryLimit: UInt64?) -> String {
+        guard let memoryLimit else {
+            return "the sandbox was killed from outside, perhaps because the host ran out of memory"
+        }
+        return
+            "the command needed more than its memory limit (\(ByteSize(bytes: Int(clamping: memoryLimit)))) "
+            + "and was killed with all that it started. To give it more: --memory SIZE"
     }
 
     /// Writes on what the sandbox has left, as slowly as the reader takes it; a signal to end gives it up.

@@ -47,5 +47,23 @@ package struct ByteSize: Hashable, Sendable, Comparable, CustomStringConvertible
         return "\(bytes)B"
     }
 
+    /// About the size, for people: `764 MB`, `1.5 GB`.
+    package var rounded: String {
+        var unit = 0
+        var tenths = bytes
+        let names = ["B", "KB", "MB", "GB", "TB", "PB"]
+        while tenths >= 10_000 * 100, unit < names.count - 1 {
+            tenths /= 1000
+            unit += 1
+        }
+        // Below a thousand of the unit; one decimal place while that says something.
+        if tenths >= 1000, unit < names.count - 1 {
+            let (whole, part) = (tenths / 1000, tenths % 1000 / 100)
+            let number = whole < 10 && part > 0 ? "\(whole).\(part)" : "\(whole)"
+            return "\(number) \(names[unit + 1])"
+        }
+        return "\(tenths) \(names[unit])"
+    }
+
     package static func < (left: ByteSize, right: ByteSize) -> Bool { left.bytes < right.bytes }
 }

@@ -36,5 +36,15 @@ package enum Protection: String, Hashable, Sendable, CaseIterable, Comparable {
     /// Terminal output that would act on the user's terminal is filtered.
     case terminalFilter = "terminal-filter"
 
+    /// Whether there is a sandbox at all without it.
+    package var canBeLeftOut: Bool {
+        switch self {
+        case .namespaces, .identity, .idMappedMounts, .seccomp, .network, .terminalFilter: false
+        case .procMasks, .landlock, .landlockRefer, .landlockTruncate, .landlockIoctl, .landlockScope,
+            .nestedNamespaces, .processLimit, .memoryLimit, .cpuLimit, .controlFiles:
+            true
+        }
+    }
+
     package static func < (left: Protection, right: Protection) -> Bool { left.rawValue < right.rawValue }
 }

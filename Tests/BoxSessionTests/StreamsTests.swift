@@ -24,13 +24,26 @@ private struct Stage {
 
     func settle() throws { try settleStreams(streams) }
 
+    /// What the user sees, as soon as it is what is expected; a terminal hands bytes on in its own time.
+    func screen(reaching expected: String) throws -> String {
+        var seen = try screen()
+        while seen != expected,
+            !(try poll([PollEntry(user.master.number, .read)] + streams.entries, timeout: 5000)).isEmpty
+        {
+            try settle()
+            seen += try screen()
+        }
+        return seen
+    }
+
     /// What the user sees.
     func screen() throws -> String { String(decoding: try readable(user.master) ?? [], as: UTF8.self) }
 }
 
+/// Relays until nothing has come for a while: a terminal hands bytes on in its own time.
 private func settleStreams(_ streams: Streams) throws {
     while true {
-        let ready = try poll(streams.entries, timeout: 0)
+        let ready = try poll(streams.entries, timeout: 100)
         if ready.isEmpty { return }
         try streams.handle(ready)
     }
@@ -66,10 +79,11 @@ private func settleStreams(_ streams: Streams) throws {
         #expect(try !TerminalState(of: stage.user.slave.number).isCanonical)
         try stage.user.master.write(all: Array("ls\r".utf8))
         try stage.settle()
+        #expect(try !poll([PollEntry(stage.program.number, .read)], timeout: 5000).isEmpty)
         #expect(try readable(stage.program) == Array("ls\n".utf8))
         try stage.program.write(all: Array("a.txt\n".utf8))
         try stage.settle()
-        #expect(try stage.screen() == "ls\r\na.txt\r\n")
+        #expect(try stage.screen(reaching: "ls\r\na.txt\r\n") == "ls\r\na.txt\r\n")
         stage.streams.restore()
         #expect(try TerminalState(of: stage.user.slave.number).isCanonical)
     }
@@ -108,7 +122,8 @@ private func settleStreams(_ streams: Streams) throws {
         // The answer to the query comes too late.
         try stage.user.master.write(all: Array("\u{1B}[1;5R".utf8))
         stage.streams.restore()
-        #expect(try stage.screen() == "\u{1B}[?1000l\u{1B}[?25h\u{1B}[?1049l\u{1B}[m")
+        let resets = "\u{1B}[?1000l\u{1B}[?25h\u{1B}[?1049l\u{1B}[m"
+        #expect(try stage.screen(reaching: resets) == resets)
         #expect(try TerminalState(of: stage.user.slave.number).isCanonical)
         #expect(try poll([PollEntry(stage.user.slave.number, .read)], timeout: 0).isEmpty)
         stage.streams.restore()
@@ -123,7 +138,8 @@ private func settleStreams(_ streams: Streams) throws {
         try stage.program.write(all: Array(text.utf8))
         try stage.settle()
         stage.streams.restore()
-        #expect(try stage.screen() == text.replacing("\n", with: "\r\n"))
+        let shown = text.replacing("\n", with: "\r\n")
+        #expect(try stage.screen(reaching: shown) == shown)
     }
 
     @Test func `the end of the object restores the terminal, too`() throws {
