@@ -18,7 +18,7 @@ extension Plan {
         writer.write(steps) { $1.write(to: &$0) }
     }
 
-    /// Reads what `write(to:)` wrote; the order of the steps is made anew, so a wrong one cannot arrive.
+    /// Reads what `write(to:)` wrote; steps in a wrong order are malformed.
     package init(from reader: inout WireReader) throws(WireError) {
         self.init(
             command: try reader.list { (r: inout WireReader) throws(WireError) in try r.string() },
@@ -29,6 +29,13 @@ extension Plan {
             identity: Identity(
                 insideUID: try reader.uint32(), insideGID: try reader.uint32(),
                 outsideUID: try reader.uint32(), outsideGID: try reader.uint32(), name: try reader.string()),
-            steps: try reader.list { (r: inout WireReader) throws(WireError) -> Step in try Step(from: &r) })
+            orderedSteps: try reader.list { (r: inout WireReader) throws(WireError) -> Step in
+                try Step(from: &r)
+            })
+        var rank = 0
+        for step in steps {
+            guard step.rank >= rank else { throw reader.malformed("order of the steps") }
+            rank = step.rank
+        }
     }
 }

@@ -104,14 +104,23 @@ package struct Plan: Equatable, Sendable {
     /// Sorts the steps by rank, and the tree by path with parents first; the order of equals is kept.
     package init(
         command: [String], environment: [EnvironmentEntry], workingDirectory: AbsolutePath,
-        identity: Identity,
-        steps: [Step]
+        identity: Identity, steps: [Step]
+    ) {
+        self.init(
+            command: command, environment: environment, workingDirectory: workingDirectory,
+            identity: identity, orderedSteps: Plan.ordered(steps))
+    }
+
+    /// Takes steps that are in order already.
+    init(
+        command: [String], environment: [EnvironmentEntry], workingDirectory: AbsolutePath,
+        identity: Identity, orderedSteps: [Step]
     ) {
         self.command = command
         self.environment = environment
         self.workingDirectory = workingDirectory
         self.identity = identity
-        self.steps = Plan.ordered(steps)
+        steps = orderedSteps
         protections = []
         placeholders = []
         summary = Summary()

@@ -7,14 +7,17 @@ internal import Glibc
 /// Stand-ins on the host for protected names that do not exist in a direct workspace, so that there is something
 /// to mount over.
 ///
-/// They are held by a process of their own, which removes them as soon as box is gone, however it went: a pipe
-/// tells it. A placeholder is known by what it is (empty or with its fixed content, write-protected, dated to the
-/// beginning of time), so one that a power failure left behind is recognised and removed by the next session.
+/// box removes them when the sandbox is gone. If box itself is killed, a process of their own does that: a pipe tells
+/// it. A placeholder is known by what it is (empty or with its fixed content, write-protected, dated to the beginning
+/// of time), so one that a power failure left behind is recognised and removed by the next session.
 /// Sessions of one project share them by a lock on the project's directory; the last one out removes them.
 struct Placeholders: ~Copyable {
     private let keeper: CInt
     /// The names that could not be made because their directory is not writable.
     let unneeded: Set<AbsolutePath>
+    private let made: [AbsolutePath]
+    /// The project's directory with a shared lock.
+    private var lock: Descriptor?
     /// Its end of file tells the keeper that box is gone.
     private var alive: Descriptor?
 
@@ -23,13 +26,17 @@ struct Placeholders: ~Copyable {
 
     /// Whether a path holds a placeholder.
     static func isPlaceholder(_ path: String, _ status: FileStatus) -> Bool {
-        guard status.modified == date, status.mode & 0o222 == 0 else { return false }
+        guard isDated(status) else { return false }
         switch status.kind {
         case .directory: return DirectoryListing.names(of: path).isEmpty
         case .file: return status.size <= 2
         case .other: return status.isSocket
         case .link, .characterDevice: return false
         }
+    }
+
+    private static func isDated(_ status: FileStatus) -> Bool {
+        status.modified == date && status.mode & 0o222 == 0
     }
 
     /// Makes those that are missing and starts their keeper. A name in a directory that is not writable is left out:
@@ -93,6 +100,7 @@ struct Placeholders: ~Copyable {
         keeping made: [AbsolutePath], unneeded: Set<AbsolutePath>, lock: consuming Descriptor
     ) throws(KernelError) {
         self.unneeded = unneeded
+        self.made = made
         guard !made.isEmpty else {
             keeper = -1
             return
@@ -102,6 +110,7 @@ struct Placeholders: ~Copyable {
         if pid == 0 { Placeholders.keep(made, lock: lock.number, until: pipe.numbers().read) }
         keeper = pid
         alive = pipe.keepWrite()
+        self.lock = .some(consume lock)
     }
 
     /// In the keeper: waits for box to be gone, then removes every placeholder, unless another session is there.
@@ -118,23 +127,32 @@ struct Placeholders: ~Copyable {
             for number in first...min(last, CInt(sysconf(CInt(_SC_OPEN_MAX)))) { close(number) }
         }
         var byte: UInt8 = 0
-        _ = retry { unsafe read(pipe, &byte, 1) }
-        // Another session's shared lock refuses this: then that one removes them.
-        if box_flock(lock, LOCK_EX | LOCK_NB) == 0 {
-            for path in made.reversed() {
-                guard let status = try? FileStatus.of(path.string, following: false),
-                    isPlaceholder(path.string, status)
-                else { continue }
-                _ = unsafe status.kind == .directory ? rmdir(path.string) : unlink(path.string)
-            }
-        }
+        // A byte says that box has done it itself.
+        if retry({ unsafe read(pipe, &byte, 1) }) == 0 { remove(made, lock: lock) }
         _exit(0)
     }
 
-    /// Lets the keeper remove them.
-    mutating func release() { alive = nil }
+    /// Removes every placeholder, unless another session is there: its shared lock refuses this one's, and it removes
+    /// them when it ends.
+    private static func remove(_ made: [AbsolutePath], lock: CInt) {
+        guard box_flock(lock, LOCK_EX | LOCK_NB) == 0 else { return }
+        for path in made.reversed() {
+            guard let status = try? FileStatus.of(path.string, following: false), isDated(status)
+            else { continue }
+            // A directory that someone has put something into stays: rmdir(2) takes empty ones only.
+            _ = unsafe status.kind == .directory ? rmdir(path.string) : unlink(path.string)
+        }
+    }
 
-    /// Waits until the keeper has removed them.
+    /// Removes them; the keeper need not.
+    mutating func release() {
+        guard let lock = lock.take() else { return }
+        Placeholders.remove(made, lock: lock.number)
+        _ = try? alive?.write(all: [1])
+        alive = nil
+    }
+
+    /// Waits until the keeper is gone.
     consuming func wait() {
         guard keeper > 0 else { return }
         var status: CInt = 0
