@@ -16,7 +16,7 @@ package enum PlanError: Error, Equatable, CustomStringConvertible {
         case .missing(let states):
             let lines = states.map { state in
                 "\(state.protection.rawValue) is missing: \(state.detail)."
-                    + (state.fix.isEmpty ? "" : " \(state.fix)")
+                    + (state.fix.isEmpty ? "" : state.fix.indented)
                     + (state.protection.canBeLeftOut
                         ? "\n     To run without it: --accept \(state.protection.rawValue)" : "")
             }
@@ -27,5 +27,13 @@ package enum PlanError: Error, Equatable, CustomStringConvertible {
         case .environment(let refusal): return refusal.description
         case .identity(let why): return why
         }
+    }
+}
+
+extension String {
+    /// One line goes on where it is; several, commands mostly, stand below each other.
+    fileprivate var indented: String {
+        contains("\n")
+            ? split(separator: "\n").map { "\n       " + $0 }.joined() : " " + self
     }
 }

@@ -14,6 +14,8 @@ package struct HostSigns: Equatable, Sendable {
     }
 
     package var isRoot = false
+    /// Whether the environment says that box runs inside box; it decides about words only.
+    package var isInsideBox = false
     /// `user.max_user_namespaces`; nil if the kernel has no user namespaces.
     package var mostNamespaces: Int? = 1
     /// `kernel.unprivileged_userns_clone`, of Debian's and of hardened kernels.
@@ -41,6 +43,7 @@ package struct HostSigns: Equatable, Sendable {
     static func gather(isRoot: Bool) -> HostSigns {
         var signs = HostSigns()
         signs.isRoot = isRoot
+        signs.isInsideBox = unsafe getenv("BOX") != nil
         signs.mostNamespaces = number("/proc/sys/user/max_user_namespaces")
         signs.unprivilegedClone = number("/proc/sys/kernel/unprivileged_userns_clone")
         signs.appArmorRestriction = number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")

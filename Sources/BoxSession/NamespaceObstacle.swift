@@ -15,6 +15,12 @@ package enum NamespaceObstacle {
                 reason: "this kernel was built without user namespaces",
                 fix: "Use a kernel with CONFIG_USER_NS.")
         }
+        if most == 0, signs.isInsideBox {
+            return HostFacts.Obstacle(
+                reason: "this is the inside of a sandbox already, and its profile lets nothing make another",
+                fix: "Run the command without box here. For sandboxes inside, start the outer one with\n"
+                    + "box run --syscalls nested (docs/syscalls.md says what that gives up).")
+        }
         if most == 0 {
             return HostFacts.Obstacle(
                 reason: "user namespaces are switched off (user.max_user_namespaces = 0)",

@@ -58,6 +58,13 @@ struct NamespaceObstacleTests {
     @Test func `switches of the kernel are named with the command that turns them`() throws {
         let off = try #require(NamespaceObstacle.bySettings(Self.signs { $0.mostNamespaces = 0 }))
         #expect(off.fix.hasPrefix("sudo sysctl -w user.max_user_namespaces=10000\n"))
+        let inside = try #require(
+            NamespaceObstacle.bySettings(
+                Self.signs {
+                    $0.mostNamespaces = 0
+                    $0.isInsideBox = true
+                }))
+        #expect(inside.reason.contains("inside of a sandbox already"))
         let clone = try #require(NamespaceObstacle.bySettings(Self.signs { $0.unprivilegedClone = 0 }))
         #expect(clone.fix.hasPrefix("sudo sysctl -w kernel.unprivileged_userns_clone=1\n"))
         // That one is for ordinary users.
