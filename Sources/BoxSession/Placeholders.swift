@@ -59,7 +59,10 @@ struct Placeholders: ~Copyable {
                 }
             }
             return try Placeholders(keeping: made, unneeded: unneeded, lock: directory)
-        } catch { throw SessionError(step: step, error) }
+        } catch {
+            let advice = "Make the directory writable (chmod u+w), or use --workspace none"
+            throw SessionError(step: step, error, hint: error.code == EACCES ? advice : "")
+        }
     }
 
     /// Makes one, unless it is there; false if its directory is not writable.
@@ -79,12 +82,20 @@ struct Placeholders: ~Copyable {
         switch code {
         case 0: break
         case EEXIST: return true
-        case EACCES, EROFS: return false
+        case EROFS: return false
+        // Its owner can make it writable, and so could the command, which runs as the same user: not for others'.
+        case EACCES where try isOthers(placeholder.path.parent): return false
         default: throw KernelError(call: "mknod", code: code, subject: path)
         }
         let times = [timespec(tv_sec: date, tv_nsec: 0), timespec(tv_sec: date, tv_nsec: 0)]
         try check("utimensat", unsafe utimensat(AT_FDCWD, path, times, AT_SYMLINK_NOFOLLOW), path)
         return true
+    }
+
+    /// Whether a directory belongs to someone else, so that nothing inside can change its mode.
+    private static func isOthers(_ directory: AbsolutePath) throws(KernelError) -> Bool {
+        let owner = try FileStatus.of(directory.string, following: false).uid
+        return geteuid() != 0 && owner != geteuid()
     }
 
     private static func makeFile(_ path: String, _ content: String) throws(KernelError) -> CInt {

@@ -36,7 +36,7 @@ extension HostFacts.Project {
         var project = HostFacts.Project(path: path, node: HostFacts.Node(try requireStatus(place, step)))
         guard workspace == .direct else { return project }
         project.controls = controls(of: path)
-        project.mounts = mounts(below: path)
+        project.mounts = try mounts(below: path)
         return project
     }
 
@@ -96,8 +96,13 @@ extension HostFacts.Project {
     }
 
     /// The mounts below the project: they are other file systems, and left out.
-    private static func mounts(below project: AbsolutePath) -> [String] {
-        let lines = (SmallFile.read("/proc/self/mountinfo") ?? "").split(separator: "\n")
+    private static func mounts(below project: AbsolutePath) throws(SessionError) -> [String] {
+        // Without the list, mounts below the project would come along unseen.
+        let text: [UInt8]
+        do throws(KernelError) {
+            text = try Descriptor.open("/proc/self/mountinfo", O_RDONLY).readAll(limit: 64 << 20)
+        } catch { throw SessionError(step: "find the mounts below the project", error) }
+        let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
         var found: Set<String> = []
         for line in lines {
             let fields = line.split(separator: " ")

@@ -108,6 +108,21 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: box.scratch.root + "/other"))
     }
 
+    @Test func `a read-only project of one's own is no way round: its owner could make it writable`() throws {
+        let box = try Box()
+        let project = box.scratch.project
+        let script = "chmod u+w . && mkdir .idea && echo open; true"
+        // The control: without a sandbox its owner just does it.
+        let control = try Host.shell("mkdir -m 555 \(project)/own && cd \(project)/own && \(script)")
+        #expect(control.text.contains("open"), "no control: \(control)")
+        _ = unsafe chmod(project, 0o555)
+        defer { _ = unsafe chmod(project, 0o755) }
+        let outcome = try box.shell(script)
+        #expect(!outcome.text.contains("open"), "\(outcome)")
+        #expect(getuid() == 0 || outcome.status == 125 && outcome.errors.contains("chmod u+w"), "\(outcome)")
+        #expect(!FileManager.default.fileExists(atPath: project + "/.idea"))
+    }
+
     @Test func `git works all the same`() throws {
         row("GT-01")
         guard has("git") else { return }
