@@ -178,8 +178,14 @@ import Testing
         try shell.expect("hello\r\nhello")
         try shell.send("\u{1a}")
         try shell.expect("Stopped")
-        try shell.send("kill %1; wait; echo do''ne\n")
-        try shell.expect("done")
+        // Not by `kill %1; wait`: bash does not wait for a job that it still takes for stopped.
+        try shell.expect("in$ ")
+        try shell.send("fg\n")
+        try shell.expect("cat\r\n")
+        try shell.send("again\n")
+        try shell.expect("again\r\nagain")
+        try shell.send("\u{4}")
+        try shell.expect("in$ ")
         try shell.send("exit 6\n")
         #expect(try shell.wait().status == 6)
     }
