@@ -33,18 +33,8 @@ struct FirstProcess: ~Copyable {
         try Identity.write(
             user: IdentityMapping(inside: identity.insideUID, outside: identity.outsideUID),
             group: IdentityMapping(inside: identity.insideGID, outside: identity.outsideGID), for: child.pid)
-        let file = try FirstProcess.sealedFile(launch.wire)
+        let file = try MemoryFile.sealed(launch.wire, name: "box-plan")
         try control.send(InitOrder.launch.wire, descriptors: [file.number] + descriptors)
-    }
-
-    /// A memory file that can no longer be changed by anyone.
-    private static func sealedFile(_ bytes: [UInt8]) throws(KernelError) -> Descriptor {
-        let flags: UInt32 = 1 | 2  // MFD_CLOEXEC | MFD_ALLOW_SEALING
-        let file = Descriptor(owning: try check("memfd_create", unsafe box_memfd_create("box-plan", flags)))
-        try file.write(all: bytes)
-        try check("fcntl(F_ADD_SEALS)", box_seal(file.number))
-        try check("lseek", lseek(file.number, 0, SEEK_SET))
-        return file
     }
 
     /// Readable when there is a report, or when the process has ended.

@@ -40,9 +40,9 @@ struct ProxyProcess: ~Copyable {
         try child.letGo()
         let control = pair.keepNear()
         var writer = WireWriter()
-        writer.write(ProxyMessage.configuration.rawValue)
         configuration.write(to: &writer)
-        try control.send(writer.bytes)
+        let file = try MemoryFile.sealed(writer.bytes, name: "box-proxy")
+        try control.send([ProxyMessage.configuration.rawValue], descriptors: [file.number])
         self.child = child
         self.control = control
     }
@@ -61,10 +61,13 @@ struct ProxyProcess: ~Copyable {
                 "box-proxy is neither beside box nor in ../libexec/box. Install box again, or use --net none")
     }
 
-    /// Hands over the listening sockets that were made inside.
-    borrowing func give(listeners: [CInt]) throws(SessionError) {
+    /// Hands over sockets, each with what it is for.
+    borrowing func give(_ sockets: [DoorSocket], _ descriptors: [CInt]) throws(SessionError) {
+        var writer = WireWriter()
+        writer.write(ProxyMessage.sockets.rawValue)
+        writer.write(sockets) { $1.write(to: &$0) }
         do throws(KernelError) {
-            try control.send([ProxyMessage.listener.rawValue], descriptors: listeners)
+            try control.send(writer.bytes, descriptors: descriptors)
         } catch { throw SessionError(step: "hand the network over to the proxy", error) }
     }
 
@@ -86,7 +89,7 @@ struct ProxyProcess: ~Copyable {
             case .ready: return .ready
             case .event: return .event(try Event(from: &reader))
             case .failed: return .failed(try reader.string())
-            case .configuration, .listener, nil: throw reader.malformed("message \(tag)")
+            case .configuration, .sockets, .rules, .applied, .wantsSockets, nil: throw reader.malformed("message \(tag)")
             }
         } catch { throw SessionError(step: step, reason: "it sent a broken message (\(error))") }
     }

@@ -58,7 +58,7 @@ struct Supervisor: ~Copyable {
         let root = plan.identity.outsideUID != getuid()
         return try ProxyProcess(
             ProxyConfiguration(
-                session: session, allow: wanted.allow, deny: wanted.deny,
+                session: session, rules: NetworkRules(allow: wanted.allow, deny: wanted.deny),
                 identity: root ? plan.identity.outsideUID : nil,
                 acceptsMissingLandlock: plan.protections.contains {
                     $0.protection == .landlock && $0.state == .accepted
@@ -211,7 +211,7 @@ struct Supervisor: ~Copyable {
         case .terminal: try sandbox.take(master: descriptors)
         case .listener:
             defer { for number in descriptors { close(number) } }
-            try proxy?.give(listeners: descriptors)
+            try proxy?.give(descriptors.map { _ in .http }, descriptors)
         case .ready: isReady = true
         case .failed(let step, let object, let code):
             throw SetupAdvice.error(step: step, object: object, code: code, plan: plan)

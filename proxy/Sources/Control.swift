@@ -29,26 +29,43 @@ struct Control: ~Copyable {
     borrowing func configuration() throws(Failure) -> ProxyConfiguration {
         // Without a session there is nothing to say either.
         guard let (bytes, descriptors) = try receive() else { _exit(0) }
-        for number in descriptors { close(number) }
-        guard ProxyMessage(rawValue: bytes[0]) == .configuration else {
+        guard ProxyMessage(rawValue: bytes[0]) == .configuration, descriptors.count == 1 else {
+            for number in descriptors { close(number) }
             throw Failure(description: "the first message is not the configuration")
         }
+        let content = try Control.read(descriptors[0])
         do throws(WireError) {
-            var reader = WireReader(Array(bytes.dropFirst()))
+            var reader = WireReader(content)
             let configuration = try ProxyConfiguration(from: &reader)
             try reader.finish()
             return configuration
         } catch { throw Failure(description: "the configuration is broken: \(error)") }
     }
 
+    /// The content of a memory file, which is closed.
+    private static func read(_ number: CInt) throws(Failure) -> [UInt8] {
+        let file = Descriptor(owning: number)
+        do throws(KernelError) { return try file.readAll(limit: 64 << 20) } catch {
+            throw Failure(description: "\(error)")
+        }
+    }
+
     /// The next order; waits for it.
     borrowing func order() throws(Failure) -> Order {
         guard let (bytes, descriptors) = try receive() else { return .end }
-        guard ProxyMessage(rawValue: bytes[0]) == .listener, bytes.count == 1, !descriptors.isEmpty else {
+        do throws(WireError) {
+            var reader = WireReader(Array(bytes.dropFirst()))
+            let sockets = try reader.list { (reader: inout WireReader) throws(WireError) in
+                try DoorSocket(from: &reader)
+            }
+            guard ProxyMessage(rawValue: bytes[0]) == .sockets, sockets.count == descriptors.count else {
+                throw reader.malformed("order")
+            }
+            return .serve(descriptors)
+        } catch {
             for number in descriptors { close(number) }
             throw Failure(description: "an order that is not one")
         }
-        return .serve(descriptors)
     }
 
     private borrowing func receive() throws(Failure) -> (bytes: [UInt8], descriptors: [CInt])? {

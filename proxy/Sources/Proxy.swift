@@ -29,7 +29,7 @@ package enum Proxy {
     }
 
     private static func serve(_ configuration: ProxyConfiguration, _ control: borrowing Control) throws {
-        let rules = Allowlist(allow: configuration.allow, deny: configuration.deny)
+        let rules = Allowlist(allow: configuration.rules.allow, deny: configuration.rules.deny)
         let reports = try control.duplicate()
         let server = try Server(rules: rules) {
             let reporter = Reporter(Control(owning: reports))
