@@ -4,13 +4,16 @@ internal import BoxTypes
 internal import CLinux
 internal import Glibc
 
-/// The entry of `box __init`: process 1 of the sandbox, plain and single-threaded.
+/// Process 1 of the sandbox: a copy of box's process, made before that had read anything, plain and single-threaded.
 ///
 /// It carries out the plan, starts the command, and stays to reap; when the command ends, it ends, and the kernel
 /// ends everything else in the sandbox.
 package enum Init {
+    /// Where the process begins.
+    package static let entry: @convention(c) () -> Void = { Init.run() }
+
     /// Runs to the end of the process. Needs the descriptor `Launch.control`.
-    package static func run() -> Never {
+    private static func run() -> Never {
         var stage = Stage(control: Channel(Descriptor(owning: Launch.control)))
         do throws(Failure) { try stage.prepare() } catch {
             // Nobody listens any more: then nothing may run either.
@@ -211,54 +214,26 @@ struct Stage: ~Copyable {
         return try InitOrder(checking: message.bytes)
     }
 
-    /// Forks and executes; reports and exits if the command could not be executed.
+    /// Starts the command; reports and exits if it could not be executed.
     private borrowing func start() throws(KernelError) -> CInt {
-        let failure = try Pipe()
-        let pid = try check("fork", fork())
-        if pid == 0 { become(reporting: failure.write.number) }
-        let answer = failure.keepRead()
+        let path = environment.first { $0.name == "PATH" }?.value.split(separator: ":").map(String.init) ?? []
+        var start = CommandStart(
+            command: command, environment: environment.map { "\($0.name)=\($0.value)" }, path: path)
+        start.streams = streams
+        start.takesTerminal = hasTerminal
+        #if DEBUG
+            start.keepsDescriptors = Mutation.drops("descriptors")
+        #endif
+        let result = start.run()
         // The pipes are the command's alone, so that their readers and writers see its end. The terminal stays open
         // here: a program that closes it and opens it again would otherwise find it hung up.
         if !hasTerminal { for number in streams { close(number) } }
-        let code = try answer.read(upTo: 4)
-        guard code.isEmpty else {
-            try control.send(InitReport.notExecuted(code: CInt(code[0])).wire)
+        switch result {
+        case .success(let pid): return pid
+        case .failure(let error):
+            try control.send(InitReport.notExecuted(code: error.code).wire)
             _exit(0)
         }
-        return pid
-    }
-
-    /// Everything but the three standard streams closes at exec; without that the command does not start.
-    private borrowing func closeOnExecute(_ descriptor: CInt) {
-        let onlyMark: UInt32 = 4  // CLOSE_RANGE_CLOEXEC
-        guard box_close_range(3, UInt32.max, onlyMark) < 0 else { return }
-        var byte = UInt8(truncatingIfNeeded: errno)
-        unsafe write(descriptor, &byte, 1)
-        _exit(127)
-    }
-
-    /// In the child: a process group of its own in the foreground, its streams, and the program.
-    private borrowing func become(reporting descriptor: CInt) -> Never {
-        setpgid(0, 0)
-        if hasTerminal {
-            // A group in the background that takes the foreground gets SIGTTOU, unless it is ignored.
-            signal(SIGTTOU, SIG_IGN)
-            tcsetpgrp(streams[0], getpid())
-        }
-        for (target, source) in streams.enumerated() { _ = box_dup3(source, CInt(target), 0) }
-        Processes.resetSignals()
-        // What process 1 holds is not the command's: the plan, the socket to the supervisor, mounts.
-        #if DEBUG
-            if !Mutation.drops("descriptors") { closeOnExecute(descriptor) }
-        #else
-            closeOnExecute(descriptor)
-        #endif
-        // The program may be traced like any other; only the first process may not.
-        let path = environment.first { $0.name == "PATH" }?.value.split(separator: ":").map(String.init) ?? []
-        let code = execute(command, environment: environment.map { "\($0.name)=\($0.value)" }, path: path)
-        var byte = UInt8(truncatingIfNeeded: code)
-        unsafe write(descriptor, &byte, 1)
-        _exit(127)
     }
 }
 

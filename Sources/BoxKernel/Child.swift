@@ -13,60 +13,81 @@ package struct Child: ~Copyable {
 
     /// What a child is started with.
     package struct Start: Sendable {
+        package enum Program: Sendable {
+            /// An open executable; the child waits for `letGo()` before it executes.
+            case file(CInt, arguments: [String], environment: [String] = [])
+            /// A function in a copy of this process, which must have one thread. The child goes on at once, and finds
+            /// no arguments, no environment and no descriptors of this process.
+            case entry(@convention(c) () -> Void)
+        }
+        package var program: Program
         /// Whether the child gets all seven namespaces of its own, or none.
         package var namespaces: Bool
-        package var executable: CInt
-        package var arguments: [String]
-        package var environment: [String] = []
         /// Descriptors that the child finds as 3, 4, 5 …
         package var inherit: [CInt] = []
         /// The directory of the control group that the child is born into, or -1.
         package var controlGroup: CInt = -1
 
-        package init(namespaces: Bool, executable: CInt, arguments: [String]) {
+        package init(_ program: Program, namespaces: Bool) {
+            self.program = program
             self.namespaces = namespaces
-            self.executable = executable
-            self.arguments = arguments
         }
     }
 
-    /// Starts a child that waits for `letGo()` before it executes.
+    /// Starts a child.
     package init(starting start: Start) throws(KernelError) {
-        let go = try Pipe()
-        let failure = try Pipe()
         // The write end must close with the child, so nothing else may hold it from here on.
+        let failure = try Pipe()
         var pidfd: CInt = -1
-        let pid = unsafe withCStrings(start.arguments) { arguments in
-            unsafe withCStrings(start.environment) { environment in
-                unsafe start.inherit.withUnsafeBufferPointer { inherit in
-                    var plan = unsafe box_spawn_plan()
-                    unsafe plan.clone_flags = start.namespaces ? BOX_ALL_NAMESPACES : 0
-                    unsafe plan.go_fd = go.read.number
-                    unsafe plan.error_fd = failure.write.number
-                    unsafe plan.executable_fd = start.executable
-                    unsafe plan.inherit = inherit.baseAddress
-                    unsafe plan.inherit_count = CInt(inherit.count)
-                    unsafe plan.cgroup_fd = start.controlGroup
-                    unsafe plan.arguments = arguments
-                    unsafe plan.environment = environment
-                    return unsafe box_spawn(&plan, &pidfd)
+        let pid: pid_t
+        switch start.program {
+        case .entry(let entry):
+            pid = unsafe Child.spawn(start, failure: failure.write.number, &pidfd) {
+                unsafe $0.go_fd = -1
+                unsafe $0.entry = entry
+            }
+        case .file(let file, let arguments, let environment):
+            let go = try Pipe()
+            pid = unsafe withCStrings(arguments) { arguments in
+                unsafe withCStrings(environment) { environment in
+                    unsafe Child.spawn(start, failure: failure.write.number, &pidfd) {
+                        unsafe $0.go_fd = go.read.number
+                        unsafe $0.executable_fd = file
+                        unsafe $0.arguments = arguments
+                        unsafe $0.environment = environment
+                    }
                 }
             }
+            self.go = go.keepWrite()
         }
         guard pid > 0 else { throw KernelError(call: "clone3", code: errno) }
         self.pid = pid
         self.pidfd = Descriptor(owning: pidfd)
-        self.go = go.keepWrite()
         self.failure = failure.keepRead()
     }
 
-    /// Lets the child execute its program, and waits until it has; throws its errno if it could not.
+    private static func spawn(
+        _ start: Start, failure: CInt, _ pidfd: inout CInt, _ complete: (inout box_spawn_plan) -> Void
+    ) -> pid_t {
+        unsafe start.inherit.withUnsafeBufferPointer { inherit in
+            var plan = unsafe box_spawn_plan()
+            unsafe plan.clone_flags = start.namespaces ? BOX_ALL_NAMESPACES : 0
+            unsafe plan.error_fd = failure
+            unsafe plan.inherit = inherit.baseAddress
+            unsafe plan.inherit_count = CInt(inherit.count)
+            unsafe plan.cgroup_fd = start.controlGroup
+            unsafe complete(&plan)
+            return unsafe box_spawn(&plan, &pidfd)
+        }
+    }
+
+    /// Lets the child execute its program.
     package mutating func letGo() throws(KernelError) {
         guard let go = go.take() else { return }
         try go.write(all: [1])
     }
 
-    /// The errno of a child that ended without executing its program; nil if it did execute it.
+    /// The errno of a child that ended before it was on its way; nil if it got there.
     package borrowing func executionFailure() throws(KernelError) -> KernelError? {
         let bytes = try failure.read(upTo: 4)
         guard bytes.count == 4 else { return nil }

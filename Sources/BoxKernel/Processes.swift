@@ -71,14 +71,6 @@ package enum Processes {
             signals.append(signal)
         }
     }
-
-    /// Unblocks all signals and gives them their standard effect, as a program expects to find them.
-    package static func resetSignals() {
-        for number in 1..<CInt(65) { signal(number, SIG_DFL) }
-        var none = sigset_t()
-        unsafe sigemptyset(&none)
-        unsafe sigprocmask(SIG_SETMASK, &none, nil)
-    }
 }
 
 /// Calls `body` with a null-terminated array of C strings, as `execve` takes them.
@@ -92,35 +84,4 @@ func withCStrings<Result>(
         // The array holds at least the terminator, so it has a base address.
         unsafe body(buffer.baseAddress.unsafelyUnwrapped)
     }
-}
-
-/// Replaces this process by a program, looked up in `path` if its name has no slash; returns only the errno.
-///
-/// As execvp(3): a place where it must not be executed is remembered while the search goes on, and a text file
-/// without an interpreter line is run by `/bin/sh`.
-package func execute(_ command: [String], environment: [String], path: [String]) -> CInt {
-    guard let name = command.first, !name.isEmpty else { return ENOENT }
-    let candidates = name.contains("/") ? [name] : path.map { $0 + "/" + name }
-    var worst = ENOENT
-    for candidate in candidates {
-        let code = unsafe withCStrings(environment) { environment in
-            unsafe withCStrings(command) { arguments in
-                unsafe execve(candidate, arguments, environment)
-                return errno
-            }
-        }
-        switch code {
-        case ENOENT, ENOTDIR: continue
-        case ENOEXEC:
-            return unsafe withCStrings(environment) { environment in
-                unsafe withCStrings(["sh", candidate] + command.dropFirst()) { arguments in
-                    unsafe execve("/bin/sh", arguments, environment)
-                    return errno
-                }
-            }
-        case EACCES: worst = EACCES
-        default: return code
-        }
-    }
-    return worst
 }

@@ -11,11 +11,11 @@ extension Doctor {
         do throws(KernelError) {
             let file = try Descriptor.open(executable.string, O_RDONLY)
             let pipe = try Pipe()
-            var start = Child.Start(
-                namespaces: true, executable: file.number, arguments: ["box", "__prove", "--rehearse"])
+            var arguments = ["box", "__prove", "--rehearse"]
             let uid = facts.isRoot ? (facts.unprivilegedID ?? 65534) : facts.user.uid
             let gid = facts.isRoot ? uid : facts.user.gid
-            if facts.isRoot { start.arguments += [String(uid), String(gid)] }
+            if facts.isRoot { arguments += [String(uid), String(gid)] }
+            var start = Child.Start(.file(file.number, arguments: arguments), namespaces: true)
             start.inherit = [pipe.write.number]
             var child: Child
             do throws(KernelError) { child = try Child(starting: start) } catch {
@@ -55,9 +55,10 @@ extension Doctor {
         do throws(KernelError) {
             let file = try Descriptor.open(executable.string, O_RDONLY)
             let pipe = try Pipe()
+            let environment = ProcessEnvironment.entries().map { String(decoding: $0, as: UTF8.self) }
             var start = Child.Start(
-                namespaces: false, executable: file.number, arguments: ["box", "__prove"] + words)
-            start.environment = ProcessEnvironment.entries().map { String(decoding: $0, as: UTF8.self) }
+                .file(file.number, arguments: ["box", "__prove"] + words, environment: environment),
+                namespaces: false)
             start.inherit = [pipe.write.number]
             var child = try Child(starting: start)
             try child.letGo()
@@ -86,7 +87,7 @@ extension Doctor {
                 profile: policy.syscalls.profile, kernel: facts.kernel, home: facts.user.home,
                 state: facts.stateDirectory))
         let session = PreparedSession(
-            plan: plan, directory: directory, seed: try SandboxSeed(), onReady: {})
+            plan: plan, directory: directory, seed: try SandboxSeed(entry: entry), onReady: {})
         let capture = try Capture.begin()
         let outcome: Result<Outcome, SessionError>
         do throws(SessionError) { outcome = .success(try session.run()) } catch { outcome = .failure(error) }

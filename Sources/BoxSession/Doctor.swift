@@ -11,10 +11,13 @@ package struct Doctor {
     let facts: HostFacts
     /// Box's own executable, which is started for the rehearsal and the controls.
     let executable: AbsolutePath
+    /// Where the first process of a sandbox begins.
+    let entry: @convention(c) () -> Void
 
     /// A doctor for the policy that sandboxes get here. Where the working directory cannot be a project, everything
     /// but that is looked at.
-    package init(policy: Policy) throws(SessionError) {
+    package init(policy: Policy, entry: @escaping @convention(c) () -> Void) throws(SessionError) {
+        self.entry = entry
         var policy = policy
         do throws(SessionError) { facts = try HostFacts.gather(policy: policy, directory: ".") } catch {
             policy.workspace.mode = .none

@@ -30,12 +30,15 @@ struct ProxyProcess: ~Copyable {
         _ executable: borrowing Descriptor, _ configuration: ProxyConfiguration
     ) throws(KernelError) {
         let pair = try ChannelPair()
-        var start = Child.Start(
-            namespaces: false, executable: executable.number, arguments: ["box-proxy", "--control", "3"])
-        start.inherit = [pair.far.number]
         #if DEBUG
-            start.environment = Mutation.environment
+            let environment = Mutation.environment
+        #else
+            let environment: [String] = []
         #endif
+        var start = Child.Start(
+            .file(executable.number, arguments: ["box-proxy", "--control", "3"], environment: environment),
+            namespaces: false)
+        start.inherit = [pair.far.number]
         var child = try Child(starting: start)
         try child.letGo()
         let control = pair.keepNear()

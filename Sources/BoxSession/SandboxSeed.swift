@@ -13,8 +13,8 @@ package struct SandboxSeed: ~Copyable {
     /// What the host says about control groups: it is needed before the process, which is born into its group.
     package let controlGroups: ControlGroupSupport
 
-    /// Starts the process. A failure is kept for the moment when the process is needed.
-    package init() throws(SessionError) {
+    /// Starts the process at `entry`. A failure is kept for the moment when the process is needed.
+    package init(entry: @escaping @convention(c) () -> Void) throws(SessionError) {
         do throws(KernelError) { controlGroups = try ControlGroupSupport.probe() } catch {
             throw SessionError(step: "look at the control groups", error)
         }
@@ -25,7 +25,7 @@ package struct SandboxSeed: ~Copyable {
                 group = try ControlGroup.create(
                     name: String(getpid()), at: place, limits: ControlGroupLimits())
             }
-            process = try FirstProcess(group: group?.directory.number ?? -1)
+            process = try FirstProcess(group: group?.directory.number ?? -1, entry: entry)
         } catch {
             failure = SessionError(step: "start the sandbox", error, hint: SandboxSeed.hint(error))
         }

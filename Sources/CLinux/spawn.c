@@ -1,4 +1,4 @@
-// The code between clone3 and execveat. It may not allocate, take locks or touch the Swift runtime.
+// The code between clone3 or vfork and what comes after. It may not allocate, take locks or touch the Swift runtime.
 #define _GNU_SOURCE
 #include "clinux.h"
 
@@ -33,19 +33,35 @@ static int keep_capabilities(void) {
     return 0;
 }
 
-static void child(const struct box_spawn_plan *plan) {
-    char go = 0;
-    ssize_t got;
-    // Until the supervisor has written the id maps this process has no valid id of its own.
-    do got = read(plan->go_fd, &go, 1); while (got < 0 && errno == EINTR);
-    if (got != 1) _exit(125);
-    if ((plan->clone_flags & CLONE_NEWUSER) && keep_capabilities()) fail(plan->error_fd);
+// The arguments and the environment as the kernel laid them out: one after the other. A copy of this process that goes
+// on under another name has no use for the user's.
+static void forget_user(void) {
+    char *start = program_invocation_name, *end = start + strlen(start) + 1;
+    for (char **entry = environ; entry && *entry; entry++)
+        if (*entry > start && *entry + strlen(*entry) + 1 > end) end = *entry + strlen(*entry) + 1;
+    static char *none[] = {0};
+    environ = none;
+    memset(start, 0, (size_t)(end - start));
+    if (end - start >= 11) memcpy(start, "box\0__init", 11);
+}
 
+static void standard_signals(void) {
     struct sigaction standard = {.sa_handler = SIG_DFL};
     for (int signal = 1; signal < 65; signal++) sigaction(signal, &standard, 0);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, 0);
+}
+
+static void child(const struct box_spawn_plan *plan) {
+    if (plan->go_fd >= 0) {
+        char go = 0;
+        ssize_t got;
+        do got = read(plan->go_fd, &go, 1); while (got < 0 && errno == EINTR);
+        if (got != 1) _exit(125);
+    }
+    if (!plan->entry && (plan->clone_flags & CLONE_NEWUSER) && keep_capabilities()) fail(plan->error_fd);
+    standard_signals();
 
     // First out of the way (above all targets), then to 3, 4, 5 …, so that no source is overwritten.
     int count = plan->inherit_count, moved[64];
@@ -54,10 +70,17 @@ static void child(const struct box_spawn_plan *plan) {
     for (int i = 0; i < count; i++)
         if ((moved[i] = fcntl(plan->inherit[i], F_DUPFD_CLOEXEC, least)) < 0) fail(plan->error_fd);
     int error_fd = fcntl(plan->error_fd, F_DUPFD_CLOEXEC, least);
-    int executable_fd = fcntl(plan->executable_fd, F_DUPFD_CLOEXEC, least);
-    if (error_fd < 0 || executable_fd < 0) fail(plan->error_fd);
+    if (error_fd < 0) fail(plan->error_fd);
+    int executable_fd = plan->entry ? -1 : fcntl(plan->executable_fd, F_DUPFD_CLOEXEC, least);
+    if (!plan->entry && executable_fd < 0) fail(plan->error_fd);
     for (int i = 0; i < count; i++)
         if (dup2(moved[i], 3 + i) < 0) fail(error_fd);
+    if (plan->entry) {
+        if (syscall(SYS_close_range, least, ~0u, 0)) fail(error_fd);
+        forget_user();
+        plan->entry();
+        _exit(125);
+    }
     if (syscall(SYS_close_range, least, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */)) fail(error_fd);
     syscall(SYS_execveat, executable_fd, "", plan->arguments, plan->environment, AT_EMPTY_PATH);
     fail(error_fd);
@@ -85,4 +108,55 @@ pid_t box_spawn(const struct box_spawn_plan *plan, int *pidfd) {
     sigprocmask(SIG_SETMASK, &before, 0);
     errno = code;
     return pid;
+}
+
+static void execute(const struct box_command *command) {
+    int worst = ENOENT;
+    for (char *const *candidate = command->candidates; *candidate; candidate++) {
+        execve(*candidate, command->arguments, command->environment);
+        if (errno == ENOEXEC) {
+            // A text without an interpreter line is for the shell.
+            size_t count = 1;
+            while (command->arguments[count]) count++;
+            char *script[count + 2];
+            script[0] = "sh";
+            script[1] = *candidate;
+            for (size_t i = 1; i <= count; i++) script[i + 1] = command->arguments[i];
+            execve("/bin/sh", script, command->environment);
+            return;
+        }
+        if (errno == EACCES) worst = EACCES;
+        else if (errno != ENOENT && errno != ENOTDIR) return;
+    }
+    errno = worst;
+}
+
+pid_t box_start_command(const struct box_command *command) {
+    sigset_t all, before;
+    sigfillset(&all);
+    // No handler may run while the memory is shared.
+    sigprocmask(SIG_SETMASK, &all, &before);
+    volatile int code = 0;
+    pid_t pid = vfork();
+    if (pid == 0) {
+        setpgid(0, 0);
+        if (command->takes_terminal) {
+            // A group in the background that takes the foreground gets SIGTTOU, unless it is blocked.
+            tcsetpgrp(command->streams[0], getpid());
+        }
+        for (int target = 0; target < 3; target++)
+            if (dup2(command->streams[target], target) < 0) { code = errno; _exit(127); }
+        if (!command->keeps_descriptors && syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */)) {
+            code = errno;
+            _exit(127);
+        }
+        standard_signals();
+        execute(command);
+        code = errno;
+        _exit(127);
+    }
+    if (pid < 0) code = errno;
+    sigprocmask(SIG_SETMASK, &before, 0);
+    errno = code;
+    return code ? -1 : pid;
 }

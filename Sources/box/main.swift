@@ -2,7 +2,6 @@ import BoxInit
 
 // The sandbox's own entries come before any parsing: they must start fast and depend on nothing.
 switch CommandLine.arguments.dropFirst().first {
-case "__init": Init.run()
 case "__prove": Prover.run()
 default: Box.start()
 }

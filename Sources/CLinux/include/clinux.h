@@ -14,19 +14,35 @@
 // What box_spawn does in the child. All pointers stay the caller's.
 struct box_spawn_plan {
     uint64_t clone_flags;      // CLONE_NEW*; CLONE_PIDFD is added
-    int go_fd;                 // the child reads one byte here before it goes on; end of file: it exits
-    int error_fd;              // close-on-exec pipe: gets an int32 errno if the child fails before exec
+    int go_fd;                 // the child reads one byte here before it goes on; end of file: it exits; -1: no wait
+    int error_fd;              // close-on-exec pipe: gets an int32 errno if the child fails before it is on its way
+    void (*entry)(void);       // what the child runs, in its copy of this process; NULL: it executes
     int executable_fd;         // what is executed, by execveat(AT_EMPTY_PATH)
-    const int *inherit;        // descriptors that stay open over exec, moved to 3, 4, 5 … in this order
+    const int *inherit;        // descriptors that stay open, moved to 3, 4, 5 … in this order
     int inherit_count;
     int cgroup_fd;             // CLONE_INTO_CGROUP, or -1
     char *const *arguments;
     char *const *environment;
 };
 
-// clone3 with the flags; the child waits for the go byte, keeps its capabilities over exec (ambient set), moves
-// the inherited descriptors, closes all others and executes. Returns the child's pid and stores its pidfd.
+// clone3 with the flags; the child moves the inherited descriptors, closes all others, and executes (its capabilities
+// are kept by the ambient set) or runs its entry, with no arguments and environment of the user's left in its memory.
+// The process must have one thread. Returns the child's pid and stores its pidfd.
 pid_t box_spawn(const struct box_spawn_plan *plan, int *pidfd);
+
+// What box_start_command starts. All pointers stay the caller's.
+struct box_command {
+    char *const *arguments;
+    char *const *environment;
+    char *const *candidates;        // paths to try in order, ended by NULL, as execvp(3) does
+    int streams[3];                 // become 0, 1 and 2
+    int takes_terminal;             // streams[0] is the terminal whose foreground the new group takes
+    int keeps_descriptors;          // all but 0, 1 and 2 close at exec unless this is set (for tests)
+};
+
+// Starts a program in a process group of its own, with standard signals, without copying this process (vfork): the
+// caller goes on when the program runs or could not be executed. Returns its pid, or -1 and the errno of execve.
+pid_t box_start_command(const struct box_command *command);
 
 // --- Descriptors ----------------------------------------------------------------------------------------
 int box_pipe2(int ends[2], int flags);

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BoxInit
 import BoxPolicy
 import BoxSession
 import BoxTypes
@@ -19,7 +20,7 @@ struct DoctorCommand: ParsableCommand {
         let policy = Policy(merging: try Request.layers(agent: nil, options: OptionValues()))
         let report: DoctorReport
         do throws(SessionError) {
-            let doctor = try Doctor(policy: policy)
+            let doctor = try Doctor(policy: policy, entry: Init.entry)
             report = prove ? try doctor.prove() : try doctor.examine()
         } catch { throw Refusal(error) }
         Output.data(json ? report.json.pretty + "\n" : report.text(colour: Output.hasColour(1)))

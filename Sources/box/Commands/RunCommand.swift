@@ -1,4 +1,5 @@
 import ArgumentParser
+import BoxInit
 import BoxPlan
 import BoxPolicy
 import BoxSession
@@ -104,7 +105,7 @@ struct Launcher {
             if let droppedLayer { try Mutant.announce(droppedLayer) }
         #endif
         let seed: SandboxSeed
-        do throws(SessionError) { seed = try SandboxSeed() } catch { throw Refusal(error) }
+        do throws(SessionError) { seed = try SandboxSeed(entry: Init.entry) } catch { throw Refusal(error) }
         // Planned before anything is made, so that nothing is left of a command that is refused.
         let draft: Request
         do {
