@@ -1,6 +1,7 @@
 # make demo      build, and show a sandbox at work on a scratch project: no network, no account
 # make test      build, and run every test; the last line is `N passed, N failed, N skipped`
-# make bench     measure against bwrap, crun, runc, firejail, podman and a minimal launcher in C;
+# make bench     measure against bwrap, crun, runc, firejail, podman and a minimal launcher in C, and the network
+#                door against squid, tinyproxy and a minimal relay in C;
 #                BENCH_FLAGS='--markdown docs/performance.md' puts the tables into the page
 # make install   to PREFIX (~/.local): bin/box and libexec/box/box-proxy; `make uninstall` takes them back
 # make lint      the formatter's and the shell checker's opinion
@@ -60,6 +61,7 @@ test: dependencies-test build .build/tests-built
 
 bench: dependencies-bench build
 	@scripts/bench $(BENCH_FLAGS)
+	@scripts/bench-proxy $(BENCH_FLAGS)
 
 mutants: dependencies-test .build/tests-built
 	@scripts/mutants

@@ -10,6 +10,7 @@ package struct Event: Equatable, Sendable {
         case netDeny = "net.deny"
         case netClose = "net.close"
         case netLimit = "net.limit"
+        case policyChange = "policy.change"
         case limit
     }
 

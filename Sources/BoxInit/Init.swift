@@ -99,13 +99,8 @@ struct Stage: ~Copyable {
         }
         try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
         try enter(plan.workingDirectory)
-        let listeners = performer.takeListeners()
-        if !listeners.isEmpty {
-            try step("listen") { () throws(KernelError) in
-                try control.send(InitReport.listener.wire, descriptors: listeners)
-            }
-            for number in listeners { close(number) }
-        }
+        let sockets = performer.takeSockets()
+        try step("listen") { () throws(KernelError) in try control.send(sockets) }
         try step("report") { () throws(KernelError) in try control.send(InitReport.ready.wire) }
     }
 

@@ -12,15 +12,17 @@ struct Performer: ~Copyable {
     private var hasEmpties = false
     /// Descriptors of the mounts that the supervisor prepared, in the order of the steps that use them.
     private var prepared: [CInt]
-    /// The listening sockets of the network door, once they are made.
-    private var listeners: [CInt] = []
+    /// The sockets of the network door, as far as they are made.
+    private var sockets: [(kind: DoorSocket, number: CInt)] = []
+    /// What makes routes, once one is wanted.
+    private var door: DoorMaker?
 
     init(prepared: [CInt]) { self.prepared = prepared }
 
-    /// The listening sockets; they are given away once.
-    mutating func takeListeners() -> [CInt] {
-        defer { listeners = [] }
-        return listeners
+    /// The network door's sockets; they are given away once.
+    mutating func takeSockets() -> [(kind: DoorSocket, number: CInt)] {
+        defer { sockets = [] }
+        return sockets
     }
 
     /// Carries out one step.
@@ -29,14 +31,22 @@ struct Performer: ~Copyable {
         case .becomeUser(let uid, let gid): try Processes.become(uid: uid, gid: gid)
         case .makeMountsPrivate: try Mounts.makePrivate()
         case .mountRoot(let bytes, let inodes): try mountRoot(bytes: bytes, inodes: inodes)
-        case .directory, .link, .file, .temporary, .bind, .readOnly, .pin, .mask, .device, .pseudoterminals,
-            .messageQueues, .processes, .setting, .enterRoot:
+        case .directory, .link, .file, .temporary, .bind, .readOnly, .pin, .mask, .substitute, .device,
+            .pseudoterminals, .messageQueues, .processes, .setting, .enterRoot:
             guard let root = root.take() else { throw KernelError(call: "root", code: ENOENT) }
             try build(step, in: root)
         case .hostname(let name):
             try check("sethostname", unsafe sethostname(name, name.utf8.count), name)
         case .loopback: try RouteSocket().bringUpLoopback()
-        case .listen(let port): listeners = try Listener.openBoth(loopbackPort: port)
+        case .route(let network):
+            if door == nil { door = try DoorMaker() }
+            try door?.addRoute(network)
+        case .listen(let listener):
+            if let socket = try DoorSockets.open(listener) {
+                sockets.append((listener.kind, socket.release()))
+            }
+        case .unconnected(let count):
+            for _ in 0..<count { sockets.append((.unconnected, try DoorSockets.unconnected().release())) }
         case .sealRoot: try sealRoot()
         case .limit(let limit, let bounds): try Limits.set(limit, to: bounds)
         case .dropCapabilities: try Capabilities.dropAll()
@@ -71,6 +81,7 @@ struct Performer: ~Copyable {
             try Performer.cover(path, in: root, adding: [.readOnly, .noSUID, .noDevices])
         case .pin(let path): try Performer.cover(path, in: root, adding: [.noSUID, .noDevices])
         case .mask(let path): try mask(path, in: root)
+        case .substitute(let path, let other): try Performer.substitute(path, by: other, in: root)
         case .device(let name, let major, let minor): try Performer.device(name, major, minor, in: root)
         case .pseudoterminals:
             try Performer.mount(
@@ -89,8 +100,8 @@ struct Performer: ~Copyable {
             try removeEmpties(from: root)
             try root.enter()
             return
-        case .becomeUser, .makeMountsPrivate, .mountRoot, .hostname, .loopback, .listen, .sealRoot, .limit,
-            .dropCapabilities, .noNewPrivileges, .landlock, .seccomp:
+        case .becomeUser, .makeMountsPrivate, .mountRoot, .hostname, .loopback, .route, .listen, .unconnected,
+            .sealRoot, .limit, .dropCapabilities, .noNewPrivileges, .landlock, .seccomp:
             throw KernelError(call: "build", code: EINVAL, subject: step.name)
         }
         self.root = consume root
@@ -157,6 +168,17 @@ struct Performer: ~Copyable {
         }
         let mount = try Mounts.clone("", at: place.number, recursive: true)
         try Mounts.set(attributes, on: mount, recursive: true)
+        try Mounts.attach(mount, on: place, path.string)
+    }
+
+    /// Mounts one file inside over another, read-only.
+    private static func substitute(
+        _ path: AbsolutePath, by other: AbsolutePath, in root: borrowing Root
+    ) throws(KernelError) {
+        let place = try root.place(path)
+        let source = try root.place(other)
+        let mount = try Mounts.clone("", at: source.number, recursive: false)
+        try Mounts.set([.readOnly, .noSUID, .noDevices, .noExec], on: mount, recursive: false)
         try Mounts.attach(mount, on: place, path.string)
     }
 

@@ -1,3 +1,4 @@
+package import BoxTypes
 internal import CNetlink
 internal import Glibc
 
@@ -37,6 +38,47 @@ internal import Glibc
         unsafe rtnl_link_set_flags(change, UInt32(IFF_UP))
         let result = unsafe rtnl_link_change(socket, loopback, change, 0)
         guard result >= 0 else { throw netlinkError("rtnl_link_change", result, "lo") }
+    }
+
+    /// Makes the kernel take every address of a network for one of its own: what is sent there arrives at the sockets
+    /// of this network namespace. A route that is there already is no error.
+    package borrowing func addLocalRoute(_ network: IPNetwork) throws(KernelError) {
+        guard let route = unsafe rtnl_route_alloc(), let hop = unsafe rtnl_route_nh_alloc() else {
+            throw KernelError(call: "rtnl_route_alloc", code: ENOMEM)
+        }
+        defer { unsafe rtnl_route_put(route) }
+        let destination = try unsafe RouteSocket.address(network)
+        defer { unsafe nl_addr_put(destination) }
+        unsafe rtnl_route_nh_set_ifindex(hop, 1)
+        // The route owns its hop from here on.
+        unsafe rtnl_route_add_nexthop(route, hop)
+        unsafe rtnl_route_set_table(route, UInt32(RT_TABLE_LOCAL.rawValue))
+        unsafe rtnl_route_set_scope(route, UInt8(RT_SCOPE_HOST.rawValue))
+        unsafe rtnl_route_set_protocol(route, UInt8(RTPROT_STATIC))
+        var result = unsafe rtnl_route_set_type(route, UInt8(RTN_LOCAL))
+        if result >= 0 { result = unsafe rtnl_route_set_dst(route, destination) }
+        if result >= 0 { result = unsafe rtnl_route_add(socket, route, 0) }
+        guard result >= 0 || result == -NLE_EXIST else {
+            throw netlinkError("rtnl_route_add", result, network.description)
+        }
+    }
+
+    private static func address(_ network: IPNetwork) throws(KernelError) -> OpaquePointer {
+        let bytes: [UInt8]
+        let family: CInt
+        switch network.base {
+        case .v4(let value):
+            bytes = unsafe withUnsafeBytes(of: value.bigEndian) { unsafe Array($0) }
+            family = AF_INET
+        case .v6(let value):
+            bytes = unsafe withUnsafeBytes(of: value.bigEndian) { unsafe Array($0) }
+            family = AF_INET6
+        }
+        guard let address = unsafe nl_addr_build(family, bytes, bytes.count) else {
+            throw KernelError(call: "nl_addr_build", code: ENOMEM)
+        }
+        unsafe nl_addr_set_prefixlen(address, CInt(network.length))
+        return unsafe address
     }
 }
 

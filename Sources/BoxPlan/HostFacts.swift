@@ -89,6 +89,8 @@ package struct HostFacts: Equatable, Sendable {
     package var hasSeccomp = true
     /// The id outside that root uses for the sandbox; nil if this user namespace has none to give.
     package var unprivilegedID: UInt32?
+    /// The certificates for `network.ca`; nil if the policy names none.
+    package var certificates: Certificates?
     /// Where box keeps its state; never visible inside.
     package var stateDirectory: AbsolutePath
 

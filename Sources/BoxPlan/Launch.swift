@@ -64,8 +64,10 @@ package struct Launch: Equatable, Sendable {
 package enum InitReport: Equatable, Sendable {
     /// The pseudo-terminal's master is attached.
     case terminal
-    /// The network door's listening sockets are attached.
-    case listener
+    /// Sockets of the network door are attached, each for what the list says.
+    case sockets([DoorSocket])
+    /// These listening sockets could not be made, by the errno; only in a sandbox that runs already.
+    case unopened([Unopened])
     /// Everything is in place; the command starts on `.start`.
     case ready
     /// A step failed; nothing was started.
@@ -79,11 +81,23 @@ package enum InitReport: Equatable, Sendable {
     case exited(code: Int32)
     case killed(signal: Int32)
 
+    /// A listening socket that could not be made.
+    package struct Unopened: Equatable, Sendable {
+        package let listener: DoorListener
+        package let code: Int32
+        package init(_ listener: DoorListener, code: Int32) {
+            self.listener = listener
+            self.code = code
+        }
+    }
+
     package var wire: [UInt8] {
         var writer = WireWriter()
         switch self {
         case .terminal: writer.write(UInt8(1))
-        case .listener: writer.write(UInt8(2))
+        case .sockets(let sockets):
+            writer.write(UInt8(2))
+            writer.write(sockets) { $1.write(to: &$0) }
         case .ready: writer.write(UInt8(3))
         case .failed(let step, let object, let code):
             writer.write(UInt8(4))
@@ -96,6 +110,12 @@ package enum InitReport: Equatable, Sendable {
         case .continued: writer.write(UInt8(8))
         case .exited(let code): InitReport.write(9, code, to: &writer)
         case .killed(let signal): InitReport.write(10, signal, to: &writer)
+        case .unopened(let all):
+            writer.write(UInt8(11))
+            writer.write(all) { writer, one in
+                one.listener.write(to: &writer)
+                writer.write(Int(one.code))
+            }
         }
         return writer.bytes
     }
@@ -109,7 +129,9 @@ package enum InitReport: Equatable, Sendable {
         var reader = WireReader(wire)
         switch try reader.byte() {
         case 1: self = .terminal
-        case 2: self = .listener
+        case 2:
+            self = .sockets(
+                try reader.list { (r: inout WireReader) throws(WireError) in try DoorSocket(from: &r) })
         case 3: self = .ready
         case 4:
             self = .failed(step: try reader.string(), object: try reader.string(), code: try reader.int32())
@@ -119,6 +141,11 @@ package enum InitReport: Equatable, Sendable {
         case 8: self = .continued
         case 9: self = .exited(code: try reader.int32())
         case 10: self = .killed(signal: try reader.int32())
+        case 11:
+            self = .unopened(
+                try reader.list { (r: inout WireReader) throws(WireError) -> Unopened in
+                    Unopened(try DoorListener(from: &r), code: try r.int32())
+                })
         default: throw reader.malformed("report")
         }
         try reader.finish()

@@ -44,12 +44,7 @@ extension Plan {
                 + "(outside \(identity.outsideUID):\(identity.outsideGID))")
         lines.append("namespaces  " + Plan.namespaces.joined(separator: " "))
         if let proxy {
-            let allow = proxy.allow.map(\.description).joined(separator: " ")
-            lines.append(
-                "network     proxy on port \(proxy.port), allowed: \(allow.isEmpty ? "nothing" : allow)")
-            if !proxy.deny.isEmpty {
-                lines.append("            denied: " + proxy.deny.map(\.description).joined(separator: " "))
-            }
+            lines += proxy.lines
         } else {
             lines.append("network     none")
         }
@@ -80,15 +75,6 @@ extension Step {
 extension Plan.EnvironmentEntry {
     /// The value as a plan shows it: a variable of the user's, which may be a key, is not shown.
     fileprivate var shown: String { isSecret ? "(from your environment)" : value }
-}
-
-extension Plan.Proxy {
-    fileprivate var json: JSONOutput {
-        .object([
-            ("port", .number(Int(port))), ("allow", .texts(allow.map(\.description))),
-            ("deny", .texts(deny.map(\.description))),
-        ])
-    }
 }
 
 extension Plan.ProtectionState {

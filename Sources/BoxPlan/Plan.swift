@@ -19,6 +19,8 @@ package struct Plan: Equatable, Sendable {
     /// Names below the project that must stay absent: made as empty placeholders on the host while the sandbox
     /// runs, so that there is something to mount over, and removed when it ends.
     package var placeholders: [Placeholder]
+    /// The directory that the session belongs to, also where the command does not see it; nil inside.
+    package var project: AbsolutePath?
     /// What the capability card shows besides the protections.
     package var summary: Summary
 
@@ -66,12 +68,19 @@ package struct Plan: Equatable, Sendable {
     /// The network door.
     package struct Proxy: Equatable, Sendable {
         package var port: UInt16
-        package var allow: [HostRule]
-        package var deny: [HostRule]
-        package init(port: UInt16, allow: [HostRule], deny: [HostRule]) {
+        package var rules: NetworkRules
+        /// Seconds that a refused connection waits for another rule; 0 for none.
+        package var hold = 0
+        package var upstream: UpstreamProxy?
+        /// The file of extra certificates, for people.
+        package var certificates: String?
+        /// By the host's port.
+        package var publish: [PublishedPort] = []
+        /// Whether the session ends when the proxy dies; its network is closed in any case.
+        package var endsSession = false
+        package init(port: UInt16, rules: NetworkRules) {
             self.port = port
-            self.allow = allow
-            self.deny = deny
+            self.rules = rules
         }
     }
 
@@ -128,6 +137,9 @@ package struct Plan: Equatable, Sendable {
 
     /// The namespaces of every sandbox.
     package static let namespaces = ["user", "mount", "pid", "net", "ipc", "uts", "cgroup"]
+
+    /// Whether the command works in the project itself.
+    package var hasProject: Bool { project == nil || project == workingDirectory }
 
     /// Puts the compiled system call filter into its step.
     package mutating func setFilter(_ program: [UInt8]) {

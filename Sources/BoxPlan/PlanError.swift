@@ -10,6 +10,7 @@ package enum PlanError: Error, Equatable, CustomStringConvertible {
     case grant(String, String)
     case environment(EnvironmentRefusal)
     case identity(String)
+    case network(String)
 
     package var description: String {
         switch self {
@@ -25,7 +26,7 @@ package enum PlanError: Error, Equatable, CustomStringConvertible {
             return "\(path) cannot be the project: \(why)"
         case .grant(let path, let why): return "\(path.escapedForTerminal) cannot be granted: \(why)"
         case .environment(let refusal): return refusal.description
-        case .identity(let why): return why
+        case .identity(let why), .network(let why): return why
         }
     }
 }

@@ -14,7 +14,9 @@ extension Planner {
             shell: (try? AbsolutePath(shell)) ?? AbsolutePath(literal: "/bin/sh"),
             path: visiblePath(grants: grants), directory: workingDirectory, session: request.session,
             proxyPort: policy.network.mode == .proxy ? Planner.proxyPort : nil, hasTerminal: request.terminal,
-            certificates: certificates ? AbsolutePath(literal: "/etc/ssl/certs/ca-certificates.crt") : nil)
+            certificates: certificates ? AbsolutePath(literal: "/etc/ssl/certs/ca-certificates.crt") : nil,
+            extraCertificates: hasNetwork && facts.certificates != nil
+                ? .init(alone: Planner.extraCertificates, bundle: Planner.certificateBundle) : nil)
         do throws(EnvironmentRefusal) {
             let environment = try SandboxEnvironment(
                 user: facts.environment, policy: wanted, setting: setting)

@@ -6,10 +6,11 @@ extension Planner {
     /// The file system, in any order; the plan sorts it.
     func makeFiles(identity: Plan.Identity, grants: [Grant]) -> [Step] {
         var steps: [Step] = [
-            .makeMountsPrivate, .mountRoot(bytes: 4 << 20, inodes: 4096), .enterRoot, .sealRoot,
+            .makeMountsPrivate, .mountRoot(bytes: 4 << 20 + certificateBytes, inodes: 4096), .enterRoot,
+            .sealRoot,
         ]
         steps += makeSystem()
-        steps += makeEtc(identity: identity)
+        steps += makeEtc(identity: identity) + makeCertificates()
         steps += makeDevices()
         steps += makeProcesses()
         steps += makePrivatePlaces()
@@ -51,13 +52,12 @@ extension Planner {
             ("group", "\(identity.name):x:\(identity.insideGID):\nnogroup:x:65534:\n"),
             ("hosts", "127.0.0.1 localhost \(Planner.hostname)\n::1 localhost\n"),
             ("hostname", Planner.hostname + "\n"),
-            // No resolver: names are resolved by the proxy, for allowed hosts only.
-            ("resolv.conf", ""),
-            ("nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\n"),
             // Stands in for the host's, which identifies it.
             ("machine-id", "00000000000000000000000000000000\n"),
         ]
-        var steps = texts.compactMap { name, content in path(name).map { Step.file($0, content: content) } }
+        var steps = (texts + resolverFiles).compactMap { name, content in
+            path(name).map { Step.file($0, content: content) }
+        }
         for (name, kind) in facts.etc.sorted(by: { $0.key < $1.key }) {
             guard let path = path(name) else { continue }
             switch kind {

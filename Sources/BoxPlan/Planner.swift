@@ -32,7 +32,7 @@ package struct Planner {
     }
 
     /// The port of the network door inside.
-    package static let proxyPort: UInt16 = 3128
+    package static let proxyPort = DoorOpening.httpPort
 
     /// The plan for a command, or why there is none.
     package static func plan(
@@ -50,9 +50,11 @@ package struct Planner {
         let identity = try makeIdentity()
         let grants = try makeGrants()
         let files = makeFiles(identity: identity, grants: grants)
-        var steps = files + makeSettings() + makeLimits() + [.dropCapabilities, .noNewPrivileges]
+        var steps =
+            files + makeSettings() + (try makeNetwork()) + makeLimits() + [
+                .dropCapabilities, .noNewPrivileges,
+            ]
         if facts.isRoot { steps.append(.becomeUser(uid: identity.insideUID, gid: identity.insideGID)) }
-        if policy.network.mode == .proxy { steps.append(.listen(port: Planner.proxyPort)) }
         if let landlock = makeLandlock(grants: grants) { steps.append(landlock) }
         steps.append(.seccomp(profile: policy.syscalls.profile, program: []))
 
@@ -61,10 +63,8 @@ package struct Planner {
             workingDirectory: workingDirectory, identity: identity, steps: steps)
         plan.protections = protections
         plan.placeholders = placeholders
-        if policy.network.mode == .proxy {
-            plan.proxy = Plan.Proxy(
-                port: Planner.proxyPort, allow: policy.network.allow, deny: policy.network.deny)
-        }
+        plan.proxy = try makeProxy()
+        plan.project = facts.project.path
         plan.controlGroup = makeControlGroup()
         plan.controlGroupPlace = facts.controlGroups.place
         plan.timeout = policy.limits.time.map { Int($0.components.seconds) }

@@ -25,13 +25,15 @@ package struct SandboxEnvironment: Equatable, Sendable {
         package var proxyPort: UInt16?
         /// The certificates file inside, if there is one.
         package var certificates: AbsolutePath?
+        /// Certificates that the user adds, alone and together with all others; both exist inside.
+        package var extraCertificates: ExtraCertificates?
         /// Whether the command has a pty of box's; its size is then asked of the terminal.
         package var hasTerminal: Bool
 
         package init(
             home: AbsolutePath, user: String, shell: AbsolutePath, path: [AbsolutePath],
             directory: AbsolutePath, session: String, proxyPort: UInt16?, hasTerminal: Bool,
-            certificates: AbsolutePath? = nil
+            certificates: AbsolutePath? = nil, extraCertificates: ExtraCertificates? = nil
         ) {
             self.home = home
             self.user = user
@@ -42,6 +44,17 @@ package struct SandboxEnvironment: Equatable, Sendable {
             self.proxyPort = proxyPort
             self.hasTerminal = hasTerminal
             self.certificates = certificates
+            self.extraCertificates = extraCertificates
+        }
+    }
+
+    /// Where the user's extra certificates are inside.
+    package struct ExtraCertificates: Equatable, Sendable {
+        package var alone: AbsolutePath
+        package var bundle: AbsolutePath
+        package init(alone: AbsolutePath, bundle: AbsolutePath) {
+            self.alone = alone
+            self.bundle = bundle
         }
     }
 
@@ -126,8 +139,20 @@ package struct SandboxEnvironment: Equatable, Sendable {
             "GIT_TERMINAL_PROMPT": "0",
         ]
         values["SSL_CERT_FILE"] = setting.certificates?.string
+        if let extra = setting.extraCertificates {
+            for name in SandboxEnvironment.bundleVariables { values[name] = extra.bundle.string }
+            // These add to what the program trusts anyway.
+            for name in ["NODE_EXTRA_CA_CERTS", "DENO_CERT"] { values[name] = extra.alone.string }
+        }
         return values
     }
+
+    /// Each names the one file of certificates that a program trusts: OpenSSL and Go, Python's requests, curl, git,
+    /// the AWS tools, pip, cargo, and what uses gRPC.
+    private static let bundleVariables = [
+        "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "AWS_CA_BUNDLE",
+        "PIP_CERT", "CARGO_HTTP_CAINFO", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+    ]
 
     private static func below(_ home: AbsolutePath, _ name: String) -> String {
         (home == .root ? "" : home.string) + "/" + name

@@ -24,7 +24,10 @@ extension Step {
         case .setting: "setting"
         case .hostname: "hostname"
         case .loopback: "loopback"
+        case .route: "route"
         case .listen: "listen"
+        case .unconnected: "unconnected"
+        case .substitute: "substitute"
         case .sealRoot: "seal-root"
         case .limit: "limit"
         case .dropCapabilities: "drop-capabilities"
@@ -59,7 +62,14 @@ extension Step {
             [("target", .text("/dev/" + name)), ("number", .text("\(major):\(minor)"))]
         case .setting(let name, let value): [("name", .text(name)), ("value", .text(value))]
         case .hostname(let name): [("name", .text(name))]
-        case .listen(let port): [("address", .text("127.0.0.1")), ("port", .number(Int(port)))]
+        case .route(let network): [("local", .text(network.description))]
+        case .listen(let listener):
+            [
+                ("for", .text(listener.kind.name)), ("address", .text(listener.address.description)),
+                ("port", .number(Int(listener.port.number))),
+            ]
+        case .unconnected(let count): [("count", .number(count))]
+        case .substitute(let path, let other): [("target", .text(path.string)), ("by", .text(other.string))]
         case .limit(let limit, let bounds):
             [
                 ("name", .text(limit.rawValue)), ("soft", Step.bound(bounds.soft)),

@@ -49,9 +49,9 @@ extension Step {
             writer.write(UInt8(17))
             writer.write(name)
         case .loopback: writer.write(UInt8(18))
-        case .listen(let port):
+        case .listen(let listener):
             writer.write(UInt8(19))
-            writer.write(Int(port))
+            listener.write(to: &writer)
         case .sealRoot: writer.write(UInt8(20))
         case .limit(let limit, let bounds):
             writer.write(UInt8(21))
@@ -72,6 +72,15 @@ extension Step {
             writer.write(UInt8(25))
             writer.write(profile)
             writer.write(program)
+        case .route(let network):
+            writer.write(UInt8(26))
+            writer.write(network)
+        case .unconnected(let count):
+            writer.write(UInt8(27))
+            writer.write(count)
+        case .substitute(let path, let other):
+            writer.write(UInt8(28), path)
+            writer.write(other.string)
         }
     }
 
@@ -106,9 +115,7 @@ extension Step {
         case 16: return .setting(try reader.string(), value: try reader.string())
         case 17: return .hostname(try reader.string())
         case 18: return .loopback
-        case 19:
-            guard let port = UInt16(exactly: try reader.int()) else { throw reader.malformed("port") }
-            return .listen(port: port)
+        case 19: return .listen(try DoorListener(from: &reader))
         case 20: return .sealRoot
         case 21:
             let name = try reader.string()
@@ -126,6 +133,12 @@ extension Step {
                         path: try reader.path(), access: LandlockAccess(rawValue: try reader.unsigned()))
                 })
         case 25: return .seccomp(profile: try reader.string(), program: try reader.data())
+        case 26: return .route(try reader.network())
+        case 27:
+            let count = try reader.int()
+            guard (0...DoorOpening.mostUnconnected).contains(count) else { throw reader.malformed("count") }
+            return .unconnected(count: count)
+        case 28: return .substitute(try reader.path(), by: try reader.path())
         default: throw reader.malformed("step \(tag)")
         }
     }

@@ -23,6 +23,8 @@ package enum Step: Equatable, Sendable {
     case readOnly(AbsolutePath)
     /// An existing path inside becomes a mount of its own, so that it cannot be renamed.
     case pin(AbsolutePath)
+    /// An existing file inside is covered by another file inside.
+    case substitute(AbsolutePath, by: AbsolutePath)
     /// An existing path inside is covered by an empty read-only file or directory; one that is absent is left.
     case mask(AbsolutePath)
     /// A character device of the host by name below `/dev`, checked by its number.
@@ -40,8 +42,12 @@ package enum Step: Equatable, Sendable {
     case hostname(String)
     /// The loopback interface of the own network namespace comes up.
     case loopback
-    /// A listening socket on 127.0.0.1 that is handed out to the network proxy.
-    case listen(port: UInt16)
+    /// A local route: what is sent to this network arrives at the sockets of the own network namespace.
+    case route(IPNetwork)
+    /// A listening socket that is handed out to the network proxy.
+    case listen(DoorListener)
+    /// Sockets without a connection, handed out to the network proxy for published ports.
+    case unconnected(count: Int)
     /// The root, `/etc` and `/dev` become read-only.
     case sealRoot
     case limit(ResourceLimit, ResourceBounds)
@@ -120,12 +126,13 @@ package enum Step: Equatable, Sendable {
             .processes:
             3
         // On top of what was mounted.
-        case .readOnly, .pin, .mask: 5
+        case .readOnly, .pin, .mask, .substitute: 5
         // Needs the fresh /proc, which becomes read-only with the masks of rank 4 unless written through before:
         // these are written through the mount's own descriptor.
         case .setting: 4
         case .enterRoot: 6
-        case .hostname, .loopback, .listen: 7
+        // In the order in which they are given: routes need the loopback interface.
+        case .hostname, .loopback, .route, .listen, .unconnected: 7
         // After the last change to the root.
         case .sealRoot: 8
         case .limit: 9
@@ -156,14 +163,15 @@ package enum Step: Equatable, Sendable {
     package var target: AbsolutePath? {
         switch self {
         case .directory(let path, _), .link(let path, _), .file(let path, _), .temporary(let path, _),
-            .readOnly(let path), .pin(let path), .mask(let path):
+            .readOnly(let path), .pin(let path), .mask(let path), .substitute(let path, _):
             path
         case .bind(let bind): bind.target
         case .device(let name, _, _): try? AbsolutePath("/dev/" + name)
         case .pseudoterminals: AbsolutePath(literal: "/dev/pts")
         case .messageQueues: AbsolutePath(literal: "/dev/mqueue")
         case .processes: AbsolutePath(literal: "/proc")
-        case .becomeUser, .makeMountsPrivate, .mountRoot, .enterRoot, .setting, .hostname, .loopback, .listen,
+        case .becomeUser, .makeMountsPrivate, .mountRoot, .enterRoot, .setting, .hostname, .loopback, .route,
+            .listen, .unconnected,
             .sealRoot, .limit, .dropCapabilities, .noNewPrivileges, .landlock, .seccomp:
             nil
         }

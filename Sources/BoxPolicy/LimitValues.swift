@@ -76,7 +76,7 @@ extension Policy.Limits {
         return size
     }
 
-    private static func count(_ text: String, in range: ClosedRange<Int>) throws(UnitRefusal) -> Int {
+    static func count(_ text: String, in range: ClosedRange<Int>) throws(UnitRefusal) -> Int {
         guard !text.isEmpty, text.allSatisfy(\.isASCIIDigit), let count = Int(text), range.contains(count)
         else {
             throw UnitRefusal("\(text) is not a whole number from \(range.lowerBound) to \(range.upperBound)")

@@ -22,6 +22,23 @@ package struct Policy: Equatable, Sendable {
         package var mode = Mode.proxy
         package var allow: [HostRule] = []
         package var deny: [HostRule] = []
+        /// `[network.limits]`: what bounds the whole session.
+        package var limits = NetworkLimits()
+        /// `[network.hosts."NAME"]`, the more exact patterns first; one entry a pattern.
+        package var hosts: [HostSettings] = []
+        /// Seconds that a refused connection waits for a rule that allows it; 0 for none.
+        package var hold = 0
+        /// The proxy through which the user's own network is left.
+        package var upstreamProxy: UpstreamProxy?
+        /// A file of certificates that are trusted inside besides the host's own. A text, like those of `Files`.
+        package var certificates: String?
+        /// Ports inside that the host may connect to.
+        package var publish: [PublishedPort] = []
+        package var onProxyFailure = ProxyFailure.continue
+
+        /// What becomes of a session whose proxy has died; its network is closed in either case.
+        package enum ProxyFailure: String, Equatable, Sendable, CaseIterable { case `continue`, end }
+
         package init() {}
     }
 

@@ -25,7 +25,23 @@ package struct PolicyLayer: Equatable, Sendable {
         package var mode: Policy.Network.Mode?
         package var allow: [HostRule] = []
         package var deny: [HostRule] = []
+        package var limits = NetworkLimits()
+        package var hosts: [Host] = []
+        package var hold: Int?
+        package var upstreamProxy: UpstreamProxy?
+        package var certificates: String?
+        package var publish: [PublishedPort] = []
+        package var onProxyFailure: Policy.Network.ProxyFailure?
         package init() {}
+    }
+
+    /// `[network.hosts."NAME"]` as far as it is said.
+    package struct Host: Equatable, Sendable {
+        package var rule: HostRule
+        package var limits = NetworkLimits()
+        package var raw: Bool?
+        package var isPrivate: Bool?
+        package init(rule: HostRule) { self.rule = rule }
     }
 
     /// `[workspace]` as far as it is said.
@@ -60,13 +76,11 @@ extension Policy {
         self.init()
         for layer in layers { add(layer) }
         // The door matches deny rules first anyway; dropping equal rules keeps what people are shown true.
-        network.allow.removeAll(where: network.deny.contains)
+        network.allow.removeAll(where: Set(network.deny).contains)
     }
 
     private mutating func add(_ layer: PolicyLayer) {
-        network.mode = layer.network.mode ?? network.mode
-        network.allow.unite(layer.network.allow)
-        network.deny.unite(layer.network.deny)
+        network.add(layer.network)
         workspace.mode = layer.workspace.mode ?? workspace.mode
         files.read.unite(layer.files.read)
         files.write.unite(layer.files.write)
@@ -84,6 +98,31 @@ extension Policy.Environment {
         for name in above.pass { set[name] = nil }
         pass.unite(above.pass)
         set.merge(above.set) { _, higher in higher }
+    }
+}
+
+extension Policy.Network {
+    fileprivate mutating func add(_ above: PolicyLayer.Network) {
+        mode = above.mode ?? mode
+        allow.unite(above.allow)
+        deny.unite(above.deny)
+        limits.replace(by: above.limits)
+        for host in above.hosts { add(host) }
+        hosts.sort(by: HostSettings.isMoreExact)
+        hold = above.hold ?? hold
+        upstreamProxy = above.upstreamProxy ?? upstreamProxy
+        certificates = above.certificates ?? certificates
+        publish.unite(above.publish)
+        onProxyFailure = above.onProxyFailure ?? onProxyFailure
+    }
+
+    private mutating func add(_ above: PolicyLayer.Host) {
+        let at = hosts.firstIndex { $0.rule.pattern == above.rule.pattern }
+        var host = at.map { hosts[$0] } ?? HostSettings(rule: above.rule)
+        host.limits.replace(by: above.limits)
+        host.raw = above.raw ?? host.raw
+        host.isPrivate = above.isPrivate ?? host.isPrivate
+        if let at { hosts[at] = host } else { hosts.append(host) }
     }
 }
 
@@ -111,9 +150,12 @@ extension Policy.Agent {
     }
 }
 
-extension Array where Element: Equatable {
+extension Array where Element: Hashable {
     fileprivate mutating func unite(_ more: [Element]) {
-        for element in more where !contains(element) { append(element) }
+        guard !more.isEmpty else { return }
+        // Lists of hosts may be long.
+        var seen = Set(self)
+        for element in more where seen.insert(element).inserted { append(element) }
     }
 }
 

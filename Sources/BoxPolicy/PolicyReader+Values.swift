@@ -62,6 +62,16 @@ extension PolicyReader {
         return text
     }
 
+    /// A truth value by its key; nil if there is none.
+    mutating func boolean(_ key: String, _ section: inout Section) -> Bool? {
+        guard let node = section.take(key) else { return nil }
+        guard case .boolean(let value) = node else {
+            wrongType(section.path + [key], expected: "true or false", found: node)
+            return nil
+        }
+        return value
+    }
+
     /// The texts of an array with their places; nil if there is no such key.
     private mutating func strings(
         _ key: String, _ section: inout Section

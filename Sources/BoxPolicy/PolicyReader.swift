@@ -85,7 +85,62 @@ extension PolicyReader {
         layer.network.mode = word("mode", &table)
         layer.network.allow = list("allow", &table) { text throws(HostRefusal) in try HostRule(text) } ?? []
         layer.network.deny = list("deny", &table) { text throws(HostRefusal) in try HostRule(text) } ?? []
+        if let limits = self.table("limits", &table) {
+            var limits = limits
+            layer.network.limits = readNetworkLimits(&limits)
+            finish(limits)
+        }
+        layer.network.hosts = readHosts(self.table("hosts", &table))
+        layer.network.hold = quantity("hold", &table, Policy.Network.hold)
+        layer.network.upstreamProxy = string("upstream_proxy", &table).flatMap {
+            parsed($0, at: table.path + ["upstream_proxy"]) { text throws(HostRefusal) in
+                try UpstreamProxy(url: text)
+            }
+        }
+        layer.network.certificates = string("ca", &table).flatMap {
+            parsed($0, at: table.path + ["ca"], PolicyReader.path)
+        }
+        layer.network.publish =
+            list("publish", &table) { text throws(HostRefusal) in try PublishedPort(text) } ?? []
+        layer.network.onProxyFailure = word("on_proxy_failure", &table)
         finish(table)
+    }
+
+    private mutating func readNetworkLimits(_ table: inout Section) -> NetworkLimits {
+        var limits = NetworkLimits()
+        typealias Key = NetworkLimits.Key
+        limits.requestsPerMinute = number(Key.requestsPerMinute.rawValue, &table, NetworkLimits.requests)
+        limits.connections = number(Key.connections.rawValue, &table, NetworkLimits.connections)
+        limits.upload = quantity(Key.upload.rawValue, &table, NetworkLimits.amount)
+        limits.download = quantity(Key.download.rawValue, &table, NetworkLimits.amount)
+        limits.bytesPerSecond = quantity(Key.bytesPerSecond.rawValue, &table, NetworkLimits.rate)
+        limits.excess = word(Key.excess.rawValue, &table)
+        return limits
+    }
+
+    private mutating func readHosts(_ table: Section?) -> [PolicyLayer.Host] {
+        var hosts: [PolicyLayer.Host] = []
+        guard var all = table else { return hosts }
+        for name in all.unread.keys.sorted() {
+            let path = all.path + [name]
+            guard var one = self.table(name, &all),
+                let rule = parsed(
+                    name, at: path,
+                    { text throws(HostRefusal) in
+                        try Policy.Network.hostPattern(text)
+                    })
+            else { continue }
+            if hosts.contains(where: { $0.rule.pattern == rule.pattern }) {
+                report(.contradiction("two tables are about the host \(rule.short)"), at: path)
+            }
+            var host = PolicyLayer.Host(rule: rule)
+            host.limits = readNetworkLimits(&one)
+            host.raw = boolean("raw", &one)
+            host.isPrivate = boolean("private", &one)
+            finish(one)
+            hosts.append(host)
+        }
+        return hosts
     }
 
     private mutating func readWorkspace(_ table: Section) {

@@ -23,6 +23,7 @@ package enum Card {
                 "writes",
                 list(summary.writable) + (summary.writable.isEmpty ? "" : ", ") + "a private home and /tmp"))
         lines.append(row("reaches", reach(plan)))
+        if let proxy = plan.proxy { lines += network(proxy, row) }
         lines.append(row("limits", summary.limits.joined(separator: ", ")))
         if !summary.leftOut.isEmpty {
             let names = summary.leftOut.map(\.escapedForTerminal).joined(separator: " ")
@@ -40,9 +41,32 @@ package enum Card {
 
     private static func reach(_ plan: Plan) -> String {
         guard let proxy = plan.proxy else { return "nothing: no network" }
-        guard !proxy.allow.isEmpty else { return "nothing yet; to allow a host: --allow HOST" }
-        let names = proxy.allow.prefix(8).map(\.description).joined(separator: " ")
-        return proxy.allow.count > 8 ? "\(names) and \(proxy.allow.count - 8) more" : names
+        guard !proxy.rules.allow.isEmpty else { return "nothing yet; to allow a host: box allow HOST" }
+        let denied = proxy.rules.deny.isEmpty ? "" : ", but not " + list(proxy.rules.deny)
+        return list(proxy.rules.allow) + denied
+    }
+
+    private static func list(_ rules: [HostRule]) -> String {
+        let names = rules.prefix(8).map(\.short).joined(separator: " ")
+        return rules.count > 8 ? "\(names) and \(rules.count - 8) more" : names
+    }
+
+    /// What bounds the network, and what is open in the other direction.
+    private static func network(_ proxy: Plan.Proxy, _ row: (String, String) -> String) -> [String] {
+        var lines: [String] = []
+        let limits = proxy.rules.limits.text
+        if !limits.isEmpty { lines.append(row("at most", limits)) }
+        for host in proxy.rules.hosts.prefix(8) { lines.append(row("", "\(host.rule.short): \(host.text)")) }
+        if let upstream = proxy.upstream { lines.append(row("through", upstream.description)) }
+        if let file = proxy.certificates { lines.append(row("trusts", file.escapedForTerminal)) }
+        if !proxy.publish.isEmpty {
+            let ports = proxy.publish.map {
+                "127.0.0.1:\($0.host)" + ($0.host == $0.inside ? "" : " to \($0.inside)")
+            }
+            lines.append(row("published", ports.joined(separator: " ")))
+        }
+        if proxy.hold > 0 { lines.append(row("waits", "\(proxy.hold) s for box allow before a refusal")) }
+        return lines
     }
 }
 

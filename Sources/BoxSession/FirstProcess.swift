@@ -23,6 +23,14 @@ struct FirstProcess: ~Copyable {
         control = pair.keepNear()
     }
 
+    /// Its number on the host; its own as long as this value lives.
+    var pid: CInt { child.pid }
+
+    /// Opens its network. Only before the launch: later the kernel lets nobody look.
+    borrowing func openNetwork() throws(KernelError) -> NetworkNamespace {
+        try NetworkNamespace(of: child.pid)
+    }
+
     /// Maps its ids and hands over what it is to set up; the descriptors stay the caller's.
     borrowing func launch(_ launch: Launch, descriptors: [CInt]) throws(KernelError) {
         let identity = launch.plan.identity

@@ -35,6 +35,9 @@ extension HostFacts {
             }
             for limit in ResourceLimit.allCases { facts.hardLimits[limit] = try Limits.current(limit).hard }
         } catch { throw SessionError(step: "look at the host", error) }
+        if policy.network.mode == .proxy, let file = policy.network.certificates {
+            facts.certificates = try CertificateFiles.read(file, home: user.home)
+        }
         let grants = (policy.files.read + policy.files.write).compactMap {
             try? Planner.expand($0, home: user.home)
         }
@@ -42,12 +45,18 @@ extension HostFacts {
         return facts
     }
 
+    /// Where box keeps its state for this user.
+    static func stateDirectory() throws(SessionError) -> AbsolutePath {
+        let environment = UserEnvironment.parse(ProcessEnvironment.entries())
+        return try StateDirectory.place(environment: environment, home: currentUser(environment).home)
+    }
+
     /// SECCOMP_RET_ALLOW: every kernel with filters has this action.
     private static let seccompAllow: UInt32 = 0x7fff_0000
 
     private static let systemNames = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]
 
-    private static func currentUser(_ environment: [String: String]) throws(SessionError) -> User {
+    static func currentUser(_ environment: [String: String]) throws(SessionError) -> User {
         let uid = getuid()
         guard uid == geteuid(), getgid() == getegid() else {
             throw SessionError(

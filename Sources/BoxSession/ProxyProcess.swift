@@ -14,6 +14,10 @@ struct ProxyProcess: ~Copyable {
         case ready
         case event(Event)
         case failed(String)
+        /// The rules of that number are in force, and how many tunnels they closed.
+        case applied(number: Int, tunnelsClosed: Int)
+        /// It needs more sockets for published ports.
+        case wantsSockets
         /// The proxy is gone.
         case end
     }
@@ -69,9 +73,33 @@ struct ProxyProcess: ~Copyable {
         var writer = WireWriter()
         writer.write(ProxyMessage.sockets.rawValue)
         writer.write(sockets) { $1.write(to: &$0) }
+        try send(writer.bytes, descriptors, "hand the network over to the proxy")
+    }
+
+    /// Puts other rules in force; the proxy answers `applied` with the number.
+    borrowing func change(_ rules: NetworkRules, number: Int) throws(SessionError) {
+        let step = "change the rules of the network proxy"
+        let file: Descriptor
         do throws(KernelError) {
-            try control.send(writer.bytes, descriptors: descriptors)
-        } catch { throw SessionError(step: "hand the network over to the proxy", error) }
+            var content = WireWriter()
+            rules.write(to: &content)
+            file = try MemoryFile.sealed(content.bytes, name: "box-rules")
+        } catch { throw SessionError(step: step, error) }
+        var writer = WireWriter()
+        writer.write(ProxyMessage.rules.rawValue)
+        writer.write(number)
+        try send(writer.bytes, [file.number], step)
+    }
+
+    /// A proxy that has died does not listen any more, which its end will tell.
+    private borrowing func send(
+        _ bytes: [UInt8], _ descriptors: [CInt], _ step: String
+    ) throws(SessionError) {
+        do throws(KernelError) { try control.send(bytes, descriptors: descriptors) } catch {
+            guard error.code == EPIPE || error.code == ECONNRESET else {
+                throw SessionError(step: step, error)
+            }
+        }
     }
 
     /// Readable when there is a message.
@@ -92,7 +120,9 @@ struct ProxyProcess: ~Copyable {
             case .ready: return .ready
             case .event: return .event(try Event(from: &reader))
             case .failed: return .failed(try reader.string())
-            case .configuration, .sockets, .rules, .applied, .wantsSockets, nil: throw reader.malformed("message \(tag)")
+            case .applied: return .applied(number: try reader.int(), tunnelsClosed: try reader.int())
+            case .wantsSockets: return .wantsSockets
+            case .configuration, .sockets, .rules, nil: throw reader.malformed("message \(tag)")
             }
         } catch { throw SessionError(step: step, reason: "it sent a broken message (\(error))") }
     }

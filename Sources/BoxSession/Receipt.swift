@@ -15,6 +15,8 @@ package struct Receipt: Equatable, Sendable {
 
     package private(set) var allowed: [Target: (connections: Int, up: Int, down: Int)] = [:]
     package private(set) var denied: [Target: (count: Int, reason: String)] = [:]
+    /// By the host and the limit's name.
+    package private(set) var limited: [Target: [String: Int]] = [:]
 
     package init() {}
 
@@ -37,7 +39,11 @@ package struct Receipt: Equatable, Sendable {
         case .netDeny:
             let reason = if case .text(let text)? = event["reason"] { text } else { "host" }
             denied[target, default: (0, reason)].count += 1
-        case .netLimit, .sessionStart, .sessionEnd, .limit: break
+        case .netLimit:
+            let limit = if case .text(let text)? = event["limit"] { text } else { "rate" }
+            let count = if case .number(let number)? = event["count"] { number } else { 1 }
+            limited[target, default: [:]][limit, default: 0] += count
+        case .policyChange, .sessionStart, .sessionEnd, .limit: break
         }
     }
 
@@ -54,6 +60,13 @@ package struct Receipt: Equatable, Sendable {
         for (target, refusal) in denied.sorted(by: { $0.key < $1.key }).prefix(20) {
             let name = target.text.escapedForTerminal
             lines.append("refused  \(name), \(refusal.count) times. To allow it: --allow \(name)")
+        }
+        for (target, limits) in limited.sorted(by: { $0.key < $1.key }).prefix(20) {
+            for (limit, count) in limits.sorted(by: { $0.key < $1.key }) {
+                lines.append(
+                    "limited  \(target.text.escapedForTerminal), \(count) times by \(limit.escapedForTerminal)"
+                )
+            }
         }
         return lines
     }

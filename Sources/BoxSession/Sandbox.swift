@@ -10,6 +10,7 @@ struct Sandbox: ~Copyable {
     private let group: ControlGroup?
     private let hasMemoryLimit: Bool
     private let facts: StreamFacts
+    private var namespace: NetworkNamespace?
     /// The supervisor's ends of the command's pipes, until the relay takes them.
     private var pipes: [CInt]
     private var master: Descriptor?
@@ -41,20 +42,28 @@ struct Sandbox: ~Copyable {
         defer { for number in ends.inside { close(number) } }
         let launch = Launch(
             plan: plan, streams: try launchStreams(layout), awaitsPlaceholders: !plan.placeholders.isEmpty)
+        let namespace = plan.proxy == nil ? nil : try process.openNetwork()
         try process.launch(launch, descriptors: ends.inside + prepared)
-        return Sandbox(process, group, plan.controlGroup?.memoryBytes != nil, facts, ends.own)
+        return Sandbox(process, group, plan.controlGroup?.memoryBytes != nil, facts, ends.own, namespace)
     }
 
     private init(
         _ process: consuming FirstProcess, _ group: consuming ControlGroup?, _ hasMemoryLimit: Bool,
-        _ facts: StreamFacts, _ pipes: [CInt]
+        _ facts: StreamFacts, _ pipes: [CInt], _ namespace: consuming NetworkNamespace?
     ) {
         self.process = process
         self.group = group
         self.hasMemoryLimit = hasMemoryLimit
         self.facts = facts
         self.pipes = pipes
+        self.namespace = namespace
     }
+
+    /// The way into its network, which is given away once; nil without a network.
+    mutating func takeNetwork() -> NetworkNamespace? { namespace.take() }
+
+    /// The first process's number on the host.
+    var firstProcess: CInt { process.pid }
 
     /// The pipes of a layout: the ends that the sandbox gets, and the supervisor's own, in the order of the streams.
     private static func makePipes(

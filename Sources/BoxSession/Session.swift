@@ -63,6 +63,7 @@ package struct PreparedSession: ~Copyable {
             do throws(SessionError) {
                 // All this while the sandbox's first process starts and makes its mounts.
                 try recordStart(startTime)
+                try supervisor.listen(in: directory.path)
                 if !plan.placeholders.isEmpty {
                     let made = try Placeholders.make(plan.placeholders, in: plan.workingDirectory)
                     try supervisor.placeholdersAreMade(without: made.unneeded)
@@ -121,8 +122,10 @@ package struct PreparedSession: ~Copyable {
 
     private borrowing func fields(state: String, started: String) -> [(String, JSONOutput)] {
         [
-            ("command", .texts(plan.command)), ("project", .text(plan.workingDirectory.string)),
-            ("workspace", .text("direct")), ("state", .text(state)), ("started", .text(started)),
+            ("command", .texts(plan.command)),
+            ("project", .text((plan.project ?? plan.workingDirectory).string)),
+            ("workspace", .text(plan.hasProject ? "direct" : "none")), ("state", .text(state)),
+            ("started", .text(started)),
             ("supervisor", .number(Int(getpid()))),
         ]
     }

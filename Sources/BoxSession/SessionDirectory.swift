@@ -7,7 +7,7 @@ internal import Glibc
 /// A session's own directory: `sessions/NAME/` with `session.json` and `events.jsonl`.
 package struct SessionDirectory: ~Copyable {
     package let name: String
-    private let path: String
+    let path: String
     package let log: EventLog
 
     /// What a session's name may look like: it is a file name and an argument of other commands.

@@ -10,18 +10,21 @@ internal import Glibc
 /// One thread, one `poll`. When it ends, however it ends, the sandbox ends: the first process dies with it.
 struct Supervisor: ~Copyable {
     private let plan: Plan
-    private var sandbox: Sandbox
-    private var proxy: ProxyProcess?
+    var sandbox: Sandbox
+    var network: SessionNetwork?
+    var control: ControlServer?
+    let name: String
     private let signals: Descriptor
-    private var receipt = Receipt()
+    var receipt = Receipt()
 
     // What has happened so far.
     private var isReady = false
-    private var proxyIsReady: Bool
     private var hasStarted = false
     private var outcome: Outcome?
     private var deadline: Deadline?
     private var isStopped = false
+    /// Why the session ends before its command does; nil if it does not.
+    var endedBecause: String?
 
     /// When the command is asked to end, and when it is ended.
     private enum Deadline {
@@ -35,12 +38,18 @@ struct Supervisor: ~Copyable {
     init(plan: Plan, session: String, seed: consuming SandboxSeed) throws(SessionError) {
         // Blocked before any child exists, so that none is lost; every child unblocks its own.
         let signals = try Supervisor.takeSignals()
-        let proxy = try Supervisor.startProxy(plan, session)
+        var network = try Supervisor.startNetwork(plan, session)
         sandbox = try Sandbox.launch(plan, seed)
+        network?.attach(sandbox.takeNetwork(), first: sandbox.firstProcess)
         self.plan = plan
         self.signals = signals
-        self.proxy = proxy
-        proxyIsReady = plan.proxy == nil
+        self.network = network
+        name = session
+    }
+
+    /// Takes requests of other processes of box in the session's directory from now on.
+    mutating func listen(in directory: String) throws(SessionError) {
+        control = try ControlServer(in: directory)
     }
 
     private static func takeSignals() throws(SessionError) -> Descriptor {
@@ -53,16 +62,18 @@ struct Supervisor: ~Copyable {
         } catch { throw SessionError(step: "start", error) }
     }
 
-    private static func startProxy(_ plan: Plan, _ session: String) throws(SessionError) -> ProxyProcess? {
+    private static func startNetwork(_ plan: Plan, _ session: String) throws(SessionError) -> SessionNetwork?
+    {
         guard let wanted = plan.proxy else { return nil }
         let root = plan.identity.outsideUID != getuid()
-        return try ProxyProcess(
-            ProxyConfiguration(
-                session: session, rules: NetworkRules(allow: wanted.allow, deny: wanted.deny),
-                identity: root ? plan.identity.outsideUID : nil,
-                acceptsMissingLandlock: plan.protections.contains {
-                    $0.protection == .landlock && $0.state == .accepted
-                }))
+        var configuration = ProxyConfiguration(
+            session: session, rules: wanted.rules, identity: root ? plan.identity.outsideUID : nil,
+            acceptsMissingLandlock: plan.protections.contains {
+                $0.protection == .landlock && $0.state == .accepted
+            })
+        configuration.hold = wanted.hold
+        configuration.upstream = wanted.upstream
+        return try SessionNetwork(wanted, configuration)
     }
 
     /// Tells the first process that the placeholders are there, but for these names.
@@ -74,6 +85,7 @@ struct Supervisor: ~Copyable {
     /// may go wrong here.
     consuming func abandon() {
         sandbox.restoreTerminal()
+        control.take()?.end()
         // The first process dies with this one in any case; here it is only waited for.
         if (try? sandbox.kill()) != nil { _ = try? sandbox.end() }
     }
@@ -88,18 +100,22 @@ struct Supervisor: ~Copyable {
             // Reports first: what the first process said before it ended counts.
             if ready.contains(where: { $0.index == 0 }), try !takeReport() { break }
             if ready.contains(where: { $0.index == 1 }) { try takeSignals() }
-            if ready.contains(where: { $0.index == 2 }) { try takeProxyMessage(directory) }
+            try takeNetworkMessages(ready, directory)
+            try takeRequests(ready, directory)
             try sandbox.relay(ready)
             try checkTime()
         }
-        try endProxy(directory)
+        control.take()?.end()
+        try endNetwork(directory)
     }
 
     /// Waits until the sandbox is gone, writes its last output and says how it ended.
     consuming func finish() throws(SessionError) -> Outcome {
         let started = hasStarted
         var result = outcome
-        if case .killing(_, ExitStatus.timeout)? = deadline {
+        if let endedBecause {
+            result = Outcome(status: ExitStatus.signal(SIGTERM), message: endedBecause)
+        } else if case .killing(_, ExitStatus.timeout)? = deadline {
             result = Outcome(
                 status: ExitStatus.timeout,
                 message: "the command was ended after \(plan.timeout ?? 0) s (--timeout)")
@@ -160,21 +176,28 @@ struct Supervisor: ~Copyable {
 
     private mutating func wait() throws(SessionError) -> [Ready] {
         var entries = [sandbox.controlEntry, PollEntry(signals.number, .read)]
-        entries.append(proxy?.poll ?? PollEntry(-1, []))
+        entries += network?.entries() ?? []
+        entries += control?.entries ?? []
         entries += sandbox.streamEntries
-        do throws(KernelError) { return try poll(entries, timeout: timeLeft) } catch {
+        do throws(KernelError) { return try poll(entries, timeout: timeLeft()) } catch {
             throw SessionError(step: "wait", error)
         }
     }
 
     /// Milliseconds until something has to be done; nil if nothing has.
-    private var timeLeft: Int? {
+    private mutating func timeLeft() -> Int? {
         let due: Int? =
             switch deadline {
             case nil: nil
             case .asking(let at)?, .killing(let at, _)?: max(0, min(at - Clock.milliseconds(), Int(CInt.max)))
             }
-        return [due, sandbox.streamTimeout].compactMap { $0 }.min()
+        let network = network?.nextTime.map { max(0, min($0 - Clock.milliseconds(), Int(CInt.max))) }
+        return [due, network, sandbox.streamTimeout].compactMap { $0 }.min()
+    }
+
+    /// Ends everything after the time that a command gets which was asked to end.
+    mutating func endSoon(status: Int32) {
+        deadline = .killing(at: Clock.milliseconds() + Supervisor.grace, status: status)
     }
 
     private mutating func checkTime() throws(SessionError) {
@@ -196,7 +219,7 @@ struct Supervisor: ~Copyable {
     // MARK: - The sandbox's first process
 
     private mutating func startWhenReady(_ onReady: () -> Void) throws(SessionError) {
-        guard isReady, proxyIsReady, !hasStarted else { return }
+        guard isReady, network?.isReady ?? true, !hasStarted else { return }
         onReady()
         try sandbox.startStreams()
         try sandbox.order(.start)
@@ -209,9 +232,13 @@ struct Supervisor: ~Copyable {
         guard let (report, descriptors) = try sandbox.receive() else { return false }
         switch report {
         case .terminal: try sandbox.take(master: descriptors)
-        case .listener:
-            defer { for number in descriptors { close(number) } }
-            try proxy?.give(descriptors.map { _ in .http }, descriptors)
+        case .sockets(let sockets):
+            guard sockets.count == descriptors.count else {
+                for number in descriptors { close(number) }
+                throw SessionError(step: "take the sandbox's network", reason: "sockets are missing")
+            }
+            try network?.give(sockets, descriptors)
+        case .unopened: break
         case .ready: isReady = true
         case .failed(let step, let object, let code):
             throw SetupAdvice.error(step: step, object: object, code: code, plan: plan)
@@ -282,48 +309,5 @@ struct Supervisor: ~Copyable {
             try sandbox.resumeStreams()
         }
         try sandbox.order(.signal(SIGCONT))
-    }
-
-    // MARK: - The network door
-
-    private mutating func takeProxyMessage(_ directory: borrowing SessionDirectory) throws(SessionError) {
-        guard let message = try proxy?.receive() else { return }
-        switch message {
-        case .ready: proxyIsReady = true
-        case .event(let event):
-            receipt.count(event)
-            try directory.append(event)
-        case .failed(let text): throw SessionError(step: "start the network proxy", reason: text)
-        case .end:
-            guard proxyIsReady else {
-                throw SessionError(step: "start the network proxy", reason: "it ended before it was ready")
-            }
-            // Its listening sockets are closed with it: the network is shut, never open.
-            sandbox.notice("the network proxy ended. The network is closed for the rest of this session")
-            try directory.append(Event(.limit, [Event.Field("reason", .text("the network proxy ended"))]))
-            if let ended = proxy.take() { try endProxy(ended) }
-        }
-    }
-
-    /// What the proxy said last is kept; then it ends.
-    private mutating func endProxy(_ directory: borrowing SessionDirectory) throws(SessionError) {
-        guard let last = proxy.take() else { return }
-        try last.askToEnd()
-        reading: while true {
-            switch try last.receive() {
-            case .event(let event):
-                receipt.count(event)
-                try directory.append(event)
-            case .ready: continue
-            case .failed, .end: break reading
-            }
-        }
-        try endProxy(last)
-    }
-
-    private borrowing func endProxy(_ proxy: consuming ProxyProcess) throws(SessionError) {
-        do throws(KernelError) { try proxy.end() } catch {
-            throw SessionError(step: "end the network proxy", error)
-        }
     }
 }

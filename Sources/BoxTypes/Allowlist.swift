@@ -34,26 +34,44 @@ package struct Decision: Hashable, Sendable {
 }
 
 /// The rules of the network door. Deny beats allow, and nothing is allowed without a rule.
-package struct Allowlist: Hashable, Sendable {
+///
+/// What it costs to decide does not grow with the number of rules.
+package struct Allowlist: Sendable {
     package let allow: [HostRule]
     package let deny: [HostRule]
+    private let hosts: [HostSettings]
+    private let allowed: RuleIndex
+    private let denied: RuleIndex
+    private let special: RuleIndex
 
     package init(allow: [HostRule], deny: [HostRule]) {
-        self.allow = allow
-        self.deny = deny
+        self.init(NetworkRules(allow: allow, deny: deny))
     }
+
+    /// The decisions of a session's rules; its limits are not decided about here.
+    package init(_ rules: NetworkRules) {
+        allow = rules.allow
+        deny = rules.deny
+        hosts = rules.hosts
+        allowed = RuleIndex(allow)
+        denied = RuleIndex(deny)
+        special = RuleIndex(hosts.map(\.rule))
+    }
+
+    /// What is special about a host; of several patterns that match the first counts. Nil if nothing is.
+    package func settings(of host: Host) -> HostSettings? { special.first(host).map { hosts[$0] } }
 
     /// Decides about a target before anything is resolved.
     package func decide(_ target: HostTarget) -> Decision {
-        if let rule = deny.first(where: { $0.matches(target) }) {
+        if let rule = denied.first(target).map({ deny[$0] }) {
             return .refuse(.host, "rule \(rule.short) denies it", rule: rule)
         }
-        if let rule = allow.first(where: { $0.matches(target) }) {
+        if let rule = allowed.first(target).map({ allow[$0] }) {
             guard case .address(let address) = target.host else { return .allow(rule) }
             let vetted = vet(address, port: target.port)
             return vetted.allowed ? .allow(rule) : vetted
         }
-        if let near = allow.first(where: { $0.matches(target.host) }) {
+        if let near = allowed.first(target.host).map({ allow[$0] }) {
             return .refuse(.port, "the rule for it is for port \(near.port)")
         }
         if case .address(let address) = target.host {
@@ -65,30 +83,58 @@ package struct Allowlist: Hashable, Sendable {
         return .refuse(.host, "no rule names it")
     }
 
+    /// Whether some port of the host is open.
+    package func opens(_ host: Host) -> Bool {
+        allowed.ports(of: host).contains { decide(HostTarget(host: host, port: $0)).allowed }
+    }
+
     /// Decides about one address that a name resolved to, or that a request named.
     ///
     /// A global address needs no rule of its own here. Any other is dialled only by a rule that names it, and
     /// some by none (`AddressClass.opening`).
-    package func vet(_ address: IPAddress, port: Port) -> Decision {
+    ///
+    /// - Parameter isPrivate: the name that resolved to it may have addresses of private networks.
+    package func vet(_ address: IPAddress, port: Port, isPrivate: Bool = false) -> Decision {
         let target = HostTarget(host: .address(address), port: port)
-        if let rule = deny.first(where: { $0.matches(target) }) {
+        if let rule = denied.first(target).map({ deny[$0] }) {
             return .refuse(.address, "rule \(rule.short) denies the address", rule: rule)
         }
         let kind = AddressClass(of: address)
-        let explanation = "its address is not public (\(kind.rawValue))"
-        let rule: HostRule?
+        if isPrivate, kind.isOfPrivateNetworks { return .open("an address of a private network") }
+        let place: Int?
         switch kind.opening {
-        case .open: return Decision(allowed: true, rule: nil, reason: nil, explanation: "a public address")
-        case .never: rule = nil
-        case .exact: rule = allow.first { $0.pattern == .address(address) && $0.port == port }
-        case .network: rule = allow.first { $0.matches(target) }
+        case .open: return .open("a public address")
+        case .never: place = nil
+        case .exact: place = allowed.exact(address, port)
+        case .network: place = allowed.first(target)
         }
-        guard let rule else { return .refuse(.address, explanation) }
-        return .allow(rule)
+        guard let place else {
+            return .refuse(.address, "its address is not public (\(kind.rawValue))")
+        }
+        return .allow(allow[place])
     }
 
     /// Whether a rule names exactly this address, which opens also one of the host's own.
-    package func names(_ address: IPAddress, port: Port) -> Bool {
-        allow.contains { $0.pattern == .address(address) && $0.port == port }
+    package func names(_ address: IPAddress, port: Port) -> Bool { allowed.exact(address, port) != nil }
+}
+
+extension Decision {
+    /// Allowed without a rule that names the address.
+    fileprivate static func open(_ why: String) -> Decision {
+        Decision(allowed: true, rule: nil, reason: nil, explanation: why)
+    }
+}
+
+extension AddressClass {
+    /// Whether `private = true` opens the class: RFC 1918, RFC 4193 and RFC 6598, and never what is on the host
+    /// itself, on its link, or a cloud's metadata.
+    fileprivate var isOfPrivateNetworks: Bool {
+        switch self {
+        case .private, .shared, .uniqueLocal: true
+        case .global, .unspecified, .thisNetwork, .loopback, .linkLocal, .metadata, .protocolAssignments,
+            .documentation, .benchmarking, .relay, .multicast, .broadcast, .reserved, .mapped, .compatible,
+            .translated, .nat64, .sixToFour, .teredo, .discard, .orchid, .segmentRouting, .siteLocal:
+            false
+        }
     }
 }

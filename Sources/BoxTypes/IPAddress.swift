@@ -135,6 +135,12 @@ package struct IPNetwork: Hashable, Sendable, CustomStringConvertible {
         self.length = length
     }
 
+    /// A network that is known to be one.
+    init(trusted base: IPAddress, length: Int) {
+        self.base = base
+        self.length = length
+    }
+
     /// Whether the address is of the same family and in the range.
     package func contains(_ address: IPAddress) -> Bool {
         switch (base, address) {

@@ -91,6 +91,19 @@ package enum DoorSocket: Hashable, Sendable {
     /// Not connected yet, made inside: each carries one published connection.
     case unconnected
 
+    /// The word for it in plans and messages.
+    package var name: String {
+        switch self {
+        case .http: "http"
+        case .socks: "socks"
+        case .transparent: "transparent"
+        case .dnsDatagram: "dns-datagram"
+        case .dnsStream: "dns-stream"
+        case .published: "published"
+        case .unconnected: "unconnected"
+        }
+    }
+
     package func write(to writer: inout WireWriter) {
         switch self {
         case .http: writer.write(UInt8(0))

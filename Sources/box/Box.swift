@@ -13,7 +13,8 @@ struct Box: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            RunCommand.self, ShellCommand.self, PlanCommand.self, DoctorCommand.self, ProfilesCommand.self,
+            RunCommand.self, ShellCommand.self, PlanCommand.self, AllowCommand.self, DenyCommand.self,
+            PublishCommand.self, DoctorCommand.self, ProfilesCommand.self,
         ])
 
     /// Runs the command that the arguments name, and exits.

@@ -8,6 +8,14 @@ struct OptionValues: Equatable {
     var workspace: String?
     var net: String?
     var allow: [String] = []
+    var deny: [String] = []
+    var netLimit: [String] = []
+    var host: [String] = []
+    var onProxyFailure: String?
+    var hold: String?
+    var upstreamProxy: String?
+    var ca: String?
+    var publish: [String] = []
     var read: [String] = []
     var write: [String] = []
     var env: [String] = []
@@ -26,6 +34,14 @@ struct OptionValues: Equatable {
         case "--workspace": workspace = value
         case "--net": net = value
         case "--allow": allow.append(value)
+        case "--deny": deny.append(value)
+        case "--net-limit": netLimit.append(value)
+        case "--host": host.append(value)
+        case "--on-proxy-failure": onProxyFailure = value
+        case "--hold": hold = value
+        case "--upstream-proxy": upstreamProxy = value
+        case "--ca": ca = value
+        case "--publish": publish.append(value)
         case "--read": read.append(value)
         case "--write": write.append(value)
         case "--env": env.append(value)
@@ -45,13 +61,9 @@ struct OptionValues: Equatable {
         var layer = PolicyLayer(name: "command line")
         layer.network.mode = try net.map { try Self.mode($0, option: "--net") }
         layer.workspace.mode = try workspace.map { try Self.mode($0, option: "--workspace") }
-        for text in allow {
-            do throws(HostRefusal) { layer.network.allow.append(try HostRule(text)) } catch {
-                throw Refusal("--allow \(text.escapedForTerminal): \(error)")
-            }
-        }
-        layer.files.read = try read.map(absolute)
-        layer.files.write = try write.map(absolute)
+        try addNetwork(to: &layer)
+        layer.files.read = try read.map { try absolute($0, "--read") }
+        layer.files.write = try write.map { try absolute($0, "--write") }
         for text in env { add(variable: text, to: &layer) }
         layer.syscalls.profile = syscalls
         try addLimits(to: &layer)
@@ -73,6 +85,82 @@ struct OptionValues: Equatable {
             layer.environment.set[String(text[..<equals])] = String(text[text.index(after: equals)...])
         } else {
             layer.environment.pass.append(text)
+        }
+    }
+
+    private func addNetwork(to layer: inout PolicyLayer) throws {
+        layer.network.allow = try Self.rules(allow, "--allow")
+        layer.network.deny = try Self.rules(deny, "--deny")
+        for text in netLimit { try Self.add(limit: text, to: &layer.network.limits, "--net-limit \(text)") }
+        layer.network.hosts = try host.map(Self.settings)
+        layer.network.onProxyFailure = try onProxyFailure.map {
+            try Self.mode($0, option: "--on-proxy-failure")
+        }
+        layer.network.hold = try Self.parsed(hold, "--hold", Policy.Network.hold)
+        layer.network.certificates = try ca.map { try absolute($0, "--ca") }
+        if let upstreamProxy {
+            // The text may have a password in it, so the message does not repeat it.
+            do throws(HostRefusal) {
+                layer.network.upstreamProxy = try UpstreamProxy(url: upstreamProxy)
+            } catch {
+                throw Refusal("--upstream-proxy: \(error)")
+            }
+        }
+        layer.network.publish = try Self.ports(publish, "--publish")
+    }
+
+    /// Rules of an option or of a command.
+    static func rules(_ texts: [String], _ option: String) throws -> [HostRule] {
+        try texts.map { text in
+            do throws(HostRefusal) { return try HostRule(text) } catch {
+                throw Refusal("\(option) \(text.escapedForTerminal): \(error)")
+            }
+        }
+    }
+
+    /// Ports of an option or of a command.
+    static func ports(_ texts: [String], _ option: String) throws -> [PublishedPort] {
+        try texts.map { text in
+            do throws(HostRefusal) { return try PublishedPort(text) } catch {
+                throw Refusal("\(option) \(text.escapedForTerminal): \(error)")
+            }
+        }
+    }
+
+    /// `NAME=SETTING[,SETTING…]` of `--host`, with SETTING `raw`, `private` or a limit.
+    private static func settings(_ text: String) throws -> PolicyLayer.Host {
+        let option = "--host \(text)"
+        let parts = text.split(separator: "=", maxSplits: 1)
+        guard parts.count == 2 else {
+            throw Refusal("\(option.escapedForTerminal): write NAME=raw, NAME=private or NAME=KEY=VALUE")
+        }
+        var host: PolicyLayer.Host
+        do throws(HostRefusal) {
+            host = PolicyLayer.Host(rule: try Policy.Network.hostPattern(String(parts[0])))
+        } catch { throw Refusal("\(option.escapedForTerminal): \(error)") }
+        for setting in parts[1].split(separator: ",", omittingEmptySubsequences: false) {
+            switch setting {
+            case "raw": host.raw = true
+            case "private": host.isPrivate = true
+            default: try add(limit: String(setting), to: &host.limits, option)
+            }
+        }
+        return host
+    }
+
+    /// `KEY=VALUE` of an option.
+    private static func add(limit text: String, to limits: inout NetworkLimits, _ option: String) throws {
+        let parts = text.split(separator: "=", maxSplits: 1)
+        let known = NetworkLimits.Key.allCases.map(\.rawValue)
+        guard parts.count == 2, let key = NetworkLimits.Key(rawValue: String(parts[0])) else {
+            let name = parts.first.map(String.init) ?? ""
+            let nearest = name.nearest(in: known).map { " Did you mean \($0)?" } ?? ""
+            throw Refusal(
+                "\(option.escapedForTerminal): \(text.escapedForTerminal) is no KEY=VALUE.\(nearest) "
+                    + "Known: \(known.joined(separator: ", "))")
+        }
+        do throws(UnitRefusal) { try limits.set(key, String(parts[1])) } catch {
+            throw Refusal("\(option.escapedForTerminal): \(error)")
         }
     }
 
@@ -103,8 +191,8 @@ struct OptionValues: Equatable {
     }
 
     /// A path of the command line may be relative, as for any command.
-    private func absolute(_ text: String) throws -> String {
-        guard !text.isEmpty else { throw Refusal("a path of --read or --write is empty") }
+    private func absolute(_ text: String, _ option: String) throws -> String {
+        guard !text.isEmpty else { throw Refusal("\(option): the path is empty") }
         if text.hasPrefix("/") || text.hasPrefix("~") { return text }
         guard let directory = WorkingDirectory.current else {
             throw Refusal("\(text.escapedForTerminal) is a relative path, and the working directory is gone")

@@ -19,6 +19,44 @@ struct SandboxOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Allow a host: HOST[:PORT], *.DOMAIN, an address.", valueName: "host"))
     var allow: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Deny a host: HOST[:PORT]. Stronger than any rule that allows it.", valueName: "host"))
+    var deny: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Bound the network of the session, for example upload=200MB or connections=1000.",
+            valueName: "key=value"))
+    var netLimit: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "What is special about a host: NAME=raw, NAME=private, NAME=upload=10MB.",
+            valueName: "name=setting"))
+    var host: [String] = []
+
+    @Option(help: ArgumentHelp("If the network proxy dies: continue or end.", valueName: "mode"))
+    var onProxyFailure: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "A refused connection waits so long for box allow before it fails.", valueName: "seconds"))
+    var hold: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Reach everything through this proxy: http://[USER:PASSWORD@]HOST:PORT.", valueName: "url"))
+    var upstreamProxy: String?
+
+    @Option(help: ArgumentHelp("Trust the certificates of this file as well.", valueName: "file"))
+    var ca: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Let the host reach a port inside: PORT, or HOSTPORT:PORT.", valueName: "port"))
+    var publish: [String] = []
+
     @Option(help: ArgumentHelp("Let a host path in, read-only.", valueName: "path"))
     var read: [String] = []
 
@@ -51,9 +89,12 @@ struct SandboxOptions: ParsableArguments {
     /// The values, without the parser.
     var values: OptionValues {
         OptionValues(
-            name: name, project: project, workspace: workspace, net: net, allow: allow, read: read,
-            write: write,
-            env: env, memory: memory, cpus: cpus, pids: pids, timeout: timeout, syscalls: syscalls,
+            name: name, project: project, workspace: workspace, net: net, allow: allow, deny: deny,
+            netLimit: netLimit, host: host, onProxyFailure: onProxyFailure, hold: hold,
+            upstreamProxy: upstreamProxy, ca: ca, publish: publish,
+            read: read,
+            write: write, env: env, memory: memory, cpus: cpus, pids: pids, timeout: timeout,
+            syscalls: syscalls,
             accept: accept)
     }
 }

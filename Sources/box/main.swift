@@ -3,5 +3,8 @@ import BoxInit
 // The sandbox's own entries come before any parsing: they must start fast and depend on nothing.
 switch CommandLine.arguments.dropFirst().first {
 case "__prove": Prover.run()
-default: Box.start()
+case "__door": DoorEntry.run()
+default:
+    CommandLineSecret.hide()
+    Box.start()
 }

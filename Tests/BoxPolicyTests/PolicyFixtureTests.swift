@@ -36,6 +36,13 @@ struct PolicyFixtureTests {
         #expect(
             layer.network.allow == (try hosts("registry.example.org", "*.github.com", "git.example.com:22")))
         #expect(layer.network.deny == (try hosts("gist.github.com")))
+        #expect(layer.network.hold == 60 && layer.network.certificates == "/opt/company.pem")
+        #expect(layer.network.upstreamProxy?.target.description == "proxy.example.org:3128")
+        #expect(layer.network.publish.map(\.description) == ["3000", "3001:80"])
+        #expect(layer.network.onProxyFailure == .end)
+        #expect(layer.network.limits.requestsPerMinute == 100 && layer.network.limits.excess == .slow)
+        let host = try #require(layer.network.hosts.first)
+        #expect(host.raw == false && host.isPrivate == true && host.limits.connections == 2)
         #expect(layer.workspace.mode == Policy.Workspace.Mode.none)
         #expect(layer.files.read == ["~/.gitconfig", "/opt/tools"])
         #expect(layer.files.write == ["~/.cache/pip"])

@@ -137,8 +137,8 @@ import Testing
             try HostRule($0)
         }
         let configuration = ProxyConfiguration(
-            session: "s1", allow: allow, deny: [try HostRule("gist.github.com")], identity: 1234,
-            acceptsMissingLandlock: true)
+            session: "s1", rules: NetworkRules(allow: allow, deny: [try HostRule("gist.github.com")]),
+            identity: 1234, acceptsMissingLandlock: true)
         var writer = WireWriter()
         configuration.write(to: &writer)
         var reader = WireReader(writer.bytes)

@@ -5,7 +5,7 @@ set -eu
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 cd "$(dirname "$0")/../.."
-swift="swiftc -O -g -swift-version 6 -package-name box -parse-as-library -sanitize=fuzzer,address
+swift="swiftc -O -g -swift-version 6 -package-name box -parse-as-library -sanitize=fuzzer,address -use-ld=lld
     -enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature MemberImportVisibility
     -strict-memory-safety"
 modules=$out/modules
@@ -28,3 +28,36 @@ $swift -module-name SyscallProfileFuzz -I "$modules" -L "$modules" -lBoxTypes -o
 $swift -module-name LaunchFuzz -I "$modules" -L "$modules" -lBoxTypes -o "$out/fuzz-launch" \
     Sources/BoxPlan/Launch.swift Sources/BoxPlan/Plan.swift Sources/BoxPlan/Plan+Wire.swift \
     Sources/BoxPlan/Step.swift Sources/BoxPlan/Step+Wire.swift Tests/Fuzz/LaunchFuzz/main.swift
+
+# What box-proxy reads from programs inside: one instrumented module, and an entry point for each reader. The
+# buffers are NIO's, whose modules and objects are those of the release build; what of them is inlined into the
+# readers is instrumented with these.
+release=.build-proxy/release
+[ -e "$release/Modules/NIOCore.swiftmodule" ] || {
+    echo "Tests/Fuzz/build.sh: $release/Modules/NIOCore.swiftmodule is missing: run 'make build' first" >&2
+    exit 1
+}
+rm -f "$modules/libNIO.a"
+# q and not r: several of the objects have the same name.
+find "$release/" -path "$release/NIO*.build/*.o" -o -path "$release/_NIO*.build/*.o" \
+    -o -path "$release/CNIO*.build/*.o" -o -path "$release/*Atomics*.build/*.o" \
+    -o -path "$release/DequeModule.build/*.o" -o -path "$release/ContainersPreview.build/*.o" \
+    -o -path "$release/InternalCollectionsUtilities.build/*.o" | tr '\n' '\0' | xargs -0 ar qcS "$modules/libNIO.a"
+ranlib "$modules/libNIO.a"
+nio="-I $release/Modules -I .build-proxy/checkouts/swift-atomics/Sources/_AtomicsShims/include"
+for map in "$release"/CNIO*.build/module.modulemap; do nio="$nio -Xcc -fmodule-map-file=$map"; done
+
+# The instrumented BoxTypes is found first; the release build has its own.
+# shellcheck disable=SC2086
+$swift -I "$modules" $nio -module-name ProxyParsers -emit-module \
+    -emit-module-path "$modules/ProxyParsers.swiftmodule" -emit-library -static \
+    -o "$modules/libProxyParsers.a" proxy/Sources/MessageHead.swift proxy/Sources/Body.swift \
+    proxy/Sources/RequestHead.swift proxy/Sources/ClientHello.swift proxy/Sources/SocksReader.swift \
+    proxy/Sources/DNSMessage.swift proxy/Sources/DNSResponder.swift proxy/Sources/FakeNames.swift
+
+for target in HeadFuzz SocksFuzz DNSFuzz HelloFuzz; do
+    name=$(echo "${target%Fuzz}" | tr '[:upper:]' '[:lower:]')
+    # shellcheck disable=SC2086
+    $swift -I "$modules" $nio -module-name "$target" -L "$modules" -o "$out/fuzz-$name" \
+        "Tests/Fuzz/$target/main.swift" -lProxyParsers -lBoxTypes -lNIO
+done

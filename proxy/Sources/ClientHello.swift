@@ -12,6 +12,9 @@ package struct ClientHelloReader: Sendable {
         case more
         /// A complete hello; nil where it names no server.
         case hello(serverName: String?)
+        /// A complete hello with an encrypted part, which may name another server than the visible name. What some
+        /// browsers send as a decoy (GREASE) can't be told from a real one: that is what it is for.
+        case encrypted
         case notTLS
     }
 
@@ -48,16 +51,16 @@ package struct ClientHelloReader: Sendable {
         // Nothing follows a hello in its own record before the server has answered.
         guard handshake.count == 4 + length else { return .notTLS }
         do throws(Malformed) {
-            return .hello(serverName: try ClientHelloReader.serverName(Cursor(handshake[4...])))
+            return try ClientHelloReader.finding(Cursor(handshake[4...]))
         } catch { return .notTLS }
     }
 
-    private static func serverName(_ hello: consuming Cursor) throws(Malformed) -> String? {
+    private static func finding(_ hello: consuming Cursor) throws(Malformed) -> Finding {
         _ = try hello.take(2 + 32)
         guard try hello.vector(lengthBytes: 1).count <= 32 else { throw Malformed() }
         guard try hello.vector(lengthBytes: 2).count >= 2 else { throw Malformed() }
         guard try hello.vector(lengthBytes: 1).count >= 1 else { throw Malformed() }
-        if hello.isAtEnd { return nil }
+        if hello.isAtEnd { return .hello(serverName: nil) }
         var extensions = Cursor(try hello.vector(lengthBytes: 2))
         guard hello.isAtEnd else { throw Malformed() }
         var seen: Set<Int> = []
@@ -68,8 +71,11 @@ package struct ClientHelloReader: Sendable {
             guard seen.insert(kind).inserted else { throw Malformed() }
             if kind == 0 { name = try hostName(content) }
         }
-        return name
+        return seen.isDisjoint(with: encrypting) ? .hello(serverName: name) : .encrypted
     }
+
+    /// encrypted_client_hello (RFC 9849), and encrypted_server_name of its early drafts.
+    private static let encrypting: Set<Int> = [0xFE0D, 0xFFCE]
 
     /// Exactly one name, of type host_name.
     private static func hostName(_ content: ArraySlice<UInt8>) throws(Malformed) -> String {

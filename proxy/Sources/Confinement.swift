@@ -51,11 +51,23 @@ package enum Confinement {
     }
 
     private static func limitResources() throws(KernelError) {
-        let files = min(2048, try Limits.current(.openFiles).hard)
+        // Two for each tunnel. What the policy allows at once is less; this is what the process can bear.
+        let files = min(16384, try Limits.current(.openFiles).hard)
         try Limits.set(.openFiles, to: ResourceBounds(both: files))
+        try limitMemory(2 << 30)
         // 1 and not 0: a core_pattern that is a pipe ignores 0 (core(5)).
         try Limits.set(.coreSize, to: ResourceBounds(both: 1))
         try Limits.set(.fileSize, to: ResourceBounds(both: 0))
+    }
+
+    /// Without memory the process ends, and the network is closed.
+    private static func limitMemory(_ bytes: UInt) throws(KernelError) {
+        let kind = __rlimit_resource_t(RLIMIT_DATA.rawValue)
+        var limit = rlimit()
+        try unsafe check("getrlimit", getrlimit(kind, &limit), "data")
+        let most = min(bytes, limit.rlim_max)
+        limit = rlimit(rlim_cur: most, rlim_max: most)
+        try unsafe check("setrlimit", setrlimit(kind, &limit), "data")
     }
 
     /// Files that name resolution reads: its configuration, and the libraries of its plug-ins.

@@ -10,8 +10,10 @@ struct Control: ~Copyable {
 
     /// What the supervisor says after the configuration.
     enum Order {
-        /// Listening sockets, which are the receiver's to close.
-        case serve([CInt])
+        /// Sockets, each with what it is for; they are the receiver's to close.
+        case serve([(DoorSocket, CInt)])
+        /// Other rules from now on, and the number that the answer repeats.
+        case rules(NetworkRules, UInt64)
         /// The session is over: log what is still open, and go.
         case end
     }
@@ -33,39 +35,57 @@ struct Control: ~Copyable {
             for number in descriptors { close(number) }
             throw Failure(description: "the first message is not the configuration")
         }
-        let content = try Control.read(descriptors[0])
-        do throws(WireError) {
-            var reader = WireReader(content)
-            let configuration = try ProxyConfiguration(from: &reader)
-            try reader.finish()
-            return configuration
-        } catch { throw Failure(description: "the configuration is broken: \(error)") }
+        return try Control.read(descriptors[0]) { (reader: inout WireReader) throws(WireError) in
+            try ProxyConfiguration(from: &reader)
+        }
     }
 
-    /// The content of a memory file, which is closed.
-    private static func read(_ number: CInt) throws(Failure) -> [UInt8] {
+    /// The value in a memory file, which is closed.
+    private static func read<Value>(
+        _ number: CInt, _ parse: (inout WireReader) throws(WireError) -> Value
+    ) throws(Failure) -> Value {
         let file = Descriptor(owning: number)
-        do throws(KernelError) { return try file.readAll(limit: 64 << 20) } catch {
+        let content: [UInt8]
+        do throws(KernelError) { content = try file.readAll(limit: 64 << 20) } catch {
             throw Failure(description: "\(error)")
         }
+        do throws(WireError) {
+            var reader = WireReader(content)
+            let value = try parse(&reader)
+            try reader.finish()
+            return value
+        } catch { throw Failure(description: "a broken message: \(error)") }
     }
 
     /// The next order; waits for it.
     borrowing func order() throws(Failure) -> Order {
         guard let (bytes, descriptors) = try receive() else { return .end }
-        do throws(WireError) {
-            var reader = WireReader(Array(bytes.dropFirst()))
-            let sockets = try reader.list { (reader: inout WireReader) throws(WireError) in
-                try DoorSocket(from: &reader)
+        var reader = WireReader(Array(bytes.dropFirst()))
+        switch ProxyMessage(rawValue: bytes[0]) {
+        case .sockets:
+            do throws(WireError) {
+                let sockets = try reader.list { (reader: inout WireReader) throws(WireError) in
+                    try DoorSocket(from: &reader)
+                }
+                guard sockets.count == descriptors.count else { throw reader.malformed("sockets") }
+                return .serve(Array(zip(sockets, descriptors)))
+            } catch { throw Control.unknown(descriptors) }
+        case .rules:
+            guard descriptors.count == 1 else { throw Control.unknown(descriptors) }
+            let rules = try Control.read(descriptors[0]) { (reader: inout WireReader) throws(WireError) in
+                try NetworkRules(from: &reader)
             }
-            guard ProxyMessage(rawValue: bytes[0]) == .sockets, sockets.count == descriptors.count else {
-                throw reader.malformed("order")
+            do throws(WireError) { return .rules(rules, try reader.unsigned()) } catch {
+                throw Control.unknown([])
             }
-            return .serve(descriptors)
-        } catch {
-            for number in descriptors { close(number) }
-            throw Failure(description: "an order that is not one")
+        case .configuration, .ready, .event, .failed, .applied, .wantsSockets, nil:
+            throw Control.unknown(descriptors)
         }
+    }
+
+    private static func unknown(_ descriptors: [CInt]) -> Failure {
+        for number in descriptors { close(number) }
+        return Failure(description: "an order that is not one")
     }
 
     private borrowing func receive() throws(Failure) -> (bytes: [UInt8], descriptors: [CInt])? {
@@ -85,12 +105,35 @@ struct Control: ~Copyable {
         send(writer.bytes)
     }
 
-    /// Sends an event; waits while the supervisor is behind, so that the log has no gaps.
-    borrowing func send(_ event: Event) {
+    /// Sends a report. Returns false if it may not wait and the supervisor is behind.
+    borrowing func send(_ report: ProxyReport, waits: Bool) -> Bool {
         var writer = WireWriter()
-        writer.write(ProxyMessage.event.rawValue)
-        event.write(to: &writer)
-        send(writer.bytes)
+        switch report {
+        case .event(let event):
+            writer.write(ProxyMessage.event.rawValue)
+            event.write(to: &writer)
+        case .applied(let number, let closed):
+            writer.write(ProxyMessage.applied.rawValue)
+            writer.write(number)
+            writer.write(closed)
+        case .wantsSockets: writer.write(ProxyMessage.wantsSockets.rawValue)
+        }
+        if waits {
+            send(writer.bytes)
+            return true
+        }
+        return sendNow(writer.bytes)
+    }
+
+    private borrowing func sendNow(_ bytes: [UInt8]) -> Bool {
+        let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
+        let number = channel.descriptor.number
+        let sent = unsafe bytes.withUnsafeBytes { raw in
+            retry { unsafe Glibc.send(number, raw.baseAddress, raw.count, flags) }
+        }
+        if sent >= 0 { return true }
+        guard errno == EAGAIN else { _exit(1) }
+        return false
     }
 
     private borrowing func send(_ bytes: [UInt8]) {

@@ -1,28 +1,218 @@
 internal import BoxAudit
 internal import BoxTypes
+internal import Glibc
 internal import NIOCore
 
 /// What all connections of one proxy share. It lives on the event loop and is used only there.
 final class Door {
-    /// More connections than this are refused with 429; more than twice as many are closed unanswered.
-    static let mostConnections = 256
-
-    let rules: Allowlist
+    let terms: ProxyConnection.Terms
     let resolver: Resolver
-    private let report: (Event) -> Void
+    let inside: InsideSockets
+    private(set) var rules: DoorRules
+    private let loop: any EventLoop
+    private let reports: ReportQueue
+    /// More connections than this are refused with 429; more than twice as many are closed unanswered.
+    private let mostConnections: Int
+    private var accounts: Accounts
+    private var responder = DNSResponder()
+    private var repeats = RepeatFilter()
+    private var isCounting = false
     private var handlers: [ObjectIdentifier: ClientHandler] = [:]
+    private var relayed: RelayedTunnels
 
-    init(rules: Allowlist, resolver: Resolver, report: @escaping (Event) -> Void) {
-        self.rules = rules
+    init(
+        _ configuration: ProxyConfiguration, loop: any EventLoop, resolver: Resolver, relay: TunnelRelay,
+        send: @escaping ReportSender
+    ) {
+        self.loop = loop
+        relayed = RelayedTunnels(relay)
         self.resolver = resolver
-        self.report = report
+        terms = ProxyConnection.Terms(hold: configuration.hold, upstream: configuration.upstream)
+        rules = DoorRules(Allowlist(configuration.rules))
+        accounts = Accounts(configuration.rules, now: Door.now)
+        let reports = ReportQueue(loop: loop, send: send)
+        self.reports = reports
+        inside = InsideSockets(loop: loop) { reports.add(.wantsSockets) }
+        mostConnections = Door.capacity
+        reports.hasRoom = { [weak self] in self?.resumeAll() }
     }
 
-    var isFull: Bool { handlers.count > Door.mostConnections }
-    var isOverrun: Bool { handlers.count > 2 * Door.mostConnections }
+    private static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
+
+    /// A tunnel takes two descriptors, and one more for a moment; the rest is for listeners, lookups and threads.
+    private static var capacity: Int {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 64 }
+        return max(16, (Int(clamping: limit.rlim_cur) - 256) / 3)
+    }
+
+    // MARK: Connections
+
+    private var connections: Int { handlers.count + relayed.count }
+    var isFull: Bool { connections > mostConnections }
+    var isOverrun: Bool { connections > 2 * mostConnections }
+    /// Whether the log is so far behind that nothing new may be decided.
+    var isBehind: Bool { reports.isFull }
 
     func opened(_ handler: ClientHandler) { handlers[ObjectIdentifier(handler)] = handler }
     func closed(_ handler: ClientHandler) { handlers[ObjectIdentifier(handler)] = nil }
-    func endAll() { for handler in handlers.values { handler.end() } }
-    func log(_ event: Event) { report(event) }
+
+    /// Ends everything. The tunnels of the relay end when it stops.
+    func endAll() {
+        for handler in Array(handlers.values) { handler.end() }
+        _ = relayed.end("the session ended") { _ in true }
+    }
+
+    /// Waits until the supervisor knows everything.
+    func finishLog() {
+        for event in repeats.rest() { reports.add(.event(event)) }
+        reports.drain()
+    }
+
+    private func resumeAll() {
+        for handler in Array(handlers.values) { handler.resume() }
+    }
+
+    // MARK: Rules and limits
+
+    /// Puts other rules in force, ends what they no longer allow, and reports that.
+    func apply(_ list: Allowlist, _ network: NetworkRules, number: UInt64) {
+        rules.list = list
+        accounts.update(network, now: Door.now)
+        let rules = rules
+        let closed =
+            Array(handlers.values).count { $0.rulesChanged() }
+            + relayed.end("the rule was removed") { !rules.stillAllow($0.request) }
+        reports.add(.applied(number, closed: closed))
+    }
+
+    func admit(_ host: Host) -> Accounts.Admission { accounts.admit(host, now: Door.now) }
+    func release(_ ticket: Accounts.Ticket) { accounts.release(ticket) }
+
+    /// A limit on bytes was passed: a limit on all of them ends every connection of its scope, a limit on their
+    /// rate only the one that passed it.
+    func exhausted(_ account: ByteAccount, _ limit: String, by handler: ClientHandler) {
+        guard limit != "bytes_per_second" else { return handler.limitReached(limit) }
+        endScope(of: account, limit)
+    }
+
+    private func endScope(of account: ByteAccount, _ limit: String) {
+        for handler in Array(handlers.values)
+        where handler.ticket?.bytes.contains(where: { $0 === account }) ?? false {
+            handler.limitReached(limit)
+        }
+        _ = relayed.end("the limit \(limit) was reached") { $0.counts(in: account) }
+    }
+
+    // MARK: The relay
+
+    /// Gives an established tunnel to the relay, which owns the descriptors from here on.
+    func relay(_ tunnel: RelayedTunnel, _ client: CInt, _ upstream: CInt, early: [UInt8]) {
+        let me = NIOLoopBound(self, eventLoop: loop)
+        let loop = loop
+        relayed.add(
+            tunnel, client, upstream, early: early,
+            onSlowed: { number in loop.execute { me.value.relaySlowed(number) } },
+            onEnd: { number, end in loop.execute { me.value.relayEnded(number, end) } })
+    }
+
+    /// The relay could not have it.
+    func notRelayed(_ tunnel: RelayedTunnel) {
+        if let ticket = tunnel.ticket { accounts.release(ticket) }
+        log(
+            tunnel, .closed(tunnel.request, tunnel.counted, "the tunnel could not be handed to the relay"))
+    }
+
+    private func relaySlowed(_ number: UInt64) {
+        guard let tunnel = relayed.tunnel(number), let ticket = tunnel.ticket else { return }
+        let place = ticket.bytes.firstIndex(where: \.isPaced) ?? 0
+        log(
+            tunnel,
+            .limited(tunnel.request.asked, .bytes, limit: "bytes_per_second", scope: Door.scope(place)))
+    }
+
+    private func relayEnded(_ number: UInt64, _ end: TunnelRelay.End) {
+        guard let tunnel = relayed.remove(number) else { return }
+        if let ticket = tunnel.ticket { accounts.release(ticket) }
+        if case .limit(let limit) = end.reason, let bytes = tunnel.ticket?.bytes {
+            // The relay does not say whose account it was.
+            let place = bytes.firstIndex { $0.exhausted == limit } ?? bytes.firstIndex(where: \.isPaced) ?? 0
+            log(tunnel, .limited(tunnel.request.asked, .bytes, limit: limit, scope: Door.scope(place)))
+            if limit != "bytes_per_second" { endScope(of: bytes[place], limit) }
+        }
+        let meter = Meter(
+            bytesUp: end.bytesUp, bytesDown: end.bytesDown, milliseconds: tunnel.began.millisecondsAgo)
+        log(tunnel, .closed(tunnel.request, meter, end.detail(tunnel.ending)))
+    }
+
+    /// Whose account it is, by its place in a ticket.
+    static func scope(_ place: Int) -> String { place == 0 ? "session" : "host" }
+
+    private func log(_ tunnel: RelayedTunnel, _ event: Event) {
+        log(tunnel.client.isEmpty ? event : event.adding("client", .text(tunnel.client)))
+    }
+
+    // MARK: Names
+
+    /// The answer to a question of the sandbox; nil for none.
+    func answer(_ question: ByteBuffer) -> ByteBuffer? {
+        guard !isBehind else { return nil }
+        let list = rules.list
+        // A connection can only be held if its name has an address.
+        let answersAll = terms.hold > 0
+        let (reply, denied) = responder.answer(
+            question, rules: { answersAll || list.opens(.name($0)) }, names: &rules.names)
+        if let denied { log(.denied(denied.description, nil, .dns, .host, "no rule names it")) }
+        return reply
+    }
+
+    /// What a captured connection meant by the address that it reached; nil where that stands for no name.
+    func target(_ local: SocketAddress) -> HostTarget? {
+        guard let address = IPAddress(local), let number = local.port.flatMap(UInt16.init(exactly:)),
+            let port = Port(number)
+        else { return nil }
+        if address == .v4(0x7F00_0001) || address == .v6(1) {
+            return HostTarget(host: .name(.localhost), port: port)
+        }
+        guard FakeNames.isFake(address) else { return HostTarget(host: .address(address), port: port) }
+        return rules.names.name(at: address).map { HostTarget(host: .name($0), port: port) }
+    }
+
+    /// A program's end of its connection, as the log has it.
+    func text(_ remote: SocketAddress) -> String? {
+        guard let address = IPAddress(remote), let port = remote.port else { return nil }
+        return "\(address.bracketed):\(port)"
+    }
+
+    // MARK: The log
+
+    func log(_ event: Event) {
+        guard let event = repeats.pass(event, now: Door.now) else { return count() }
+        reports.add(.event(event))
+        if !repeats.isEmpty { count() }
+    }
+
+    /// Looks once a second which counts are due.
+    private func count() {
+        guard !isCounting else { return }
+        isCounting = true
+        loop.assumeIsolated().scheduleTask(in: .seconds(1)) { [weak self] in
+            guard let self else { return }
+            self.isCounting = false
+            for event in self.repeats.due(now: Door.now) { self.reports.add(.event(event)) }
+            if !self.repeats.isEmpty { self.count() }
+        }
+    }
+}
+
+extension IPAddress {
+    /// The address of a socket's end; nil for other families.
+    init?(_ socket: SocketAddress) {
+        guard let text = socket.ipAddress else { return nil }
+        guard
+            let address = IPAddress(v4: text)
+                ?? IPAddress.canonicalSpelling(of: text).flatMap({ IPAddress(v6: $0) })
+        else { return nil }
+        self = address
+    }
 }

@@ -11,6 +11,8 @@ package struct Exchange: Sendable {
     package private(set) var keepsAlive: Bool
     /// Whether any byte of an answer went to the client, so that no answer of our own can.
     package private(set) var hasAnswered = false
+    /// Whether the answer is the next proxy's question for a name and a password.
+    package private(set) var wantsProxyCredentials = false
 
     package init(_ head: RequestHead) {
         self.head = head
@@ -33,6 +35,7 @@ package struct Exchange: Sendable {
         while responseBody == nil {
             guard let message = try responseReader.read(&rest) else { return out }
             let response = try ResponseHead(message, to: head.method)
+            if response.status == 407 { wantsProxyCredentials = true }
             guard response.framing != .chunked || head.minorVersion == 1 else {
                 throw HTTPRefusal("chunks for a client of HTTP/1.0")
             }

@@ -1,22 +1,5 @@
 internal import BoxAudit
-package import BoxTypes
-
-/// What one request of a program is about: kept from the decision to the last byte.
-package struct Request: Equatable, Sendable {
-    package let head: RequestHead
-    /// The rule that allowed it.
-    package let rule: HostRule
-
-    package var target: HostTarget { head.target }
-    package var via: Via { head.via }
-}
-
-/// How much an allowed request moved, and for how long it lived.
-package struct Meter: Equatable, Sendable {
-    package var bytesUp = 0
-    package var bytesDown = 0
-    package var milliseconds = 0
-}
+internal import BoxTypes
 
 extension Event {
     private static func place(_ host: String, _ port: Port?, _ via: Via) -> [Field] {
@@ -26,34 +9,57 @@ extension Event {
         ]
     }
 
-    static func allowed(_ request: Request) -> Event {
-        let host = request.target.host.description
-        let rule = Field("rule", .text(request.rule.description))
-        return Event(.netAllow, place(host, request.target.port, request.via) + [rule])
+    private static func place(_ asked: Asked) -> [Field] {
+        place(asked.target.host.description, asked.target.port, asked.via)
     }
 
+    static func allowed(_ request: Request) -> Event {
+        Event(.netAllow, place(request.asked) + [Field("rule", .text(request.grant.description))])
+    }
+
+    /// - Parameter held: for how many seconds the request waits for a rule.
     static func denied(
-        _ host: String, _ port: Port?, _ via: Via, _ reason: RefusalReason, _ detail: String
+        _ host: String, _ port: Port?, _ via: Via, _ reason: RefusalReason, _ detail: String, held: Int? = nil
     ) -> Event {
         let why = [
             Field("reason", .text(reason.rawValue)),
             Field("detail", .text(detail.shortened.escapedForTerminal)),
         ]
-        return Event(.netDeny, place(host, port, via) + why)
+        return Event(
+            .netDeny, place(host, port, via) + why + (held.map { [Field("held", .number($0))] } ?? []))
     }
 
-    static func denied(_ request: Request, _ reason: RefusalReason, _ detail: String) -> Event {
-        denied(request.target.host.description, request.target.port, request.via, reason, detail)
+    static func denied(
+        _ asked: Asked, _ reason: RefusalReason, _ detail: String, held: Int? = nil
+    ) -> Event {
+        denied(asked.target.host.description, asked.target.port, asked.via, reason, detail, held: held)
+    }
+
+    /// A limit was reached: its key in the policy, and whether it is the session's or the host's.
+    static func limited(_ asked: Asked, _ reason: RefusalReason, limit: String, scope: String) -> Event {
+        Event(
+            .netLimit,
+            place(asked) + [
+                Field("reason", .text(reason.rawValue)), Field("limit", .text(limit)),
+                Field("scope", .text(scope)),
+            ])
     }
 
     /// The end of an allowed request. A detail is there where it did not end as it should.
+    ///
+    /// "Up" is what leaves the sandbox; of a published port that is what its server says.
     static func closed(_ request: Request, _ meter: Meter, _ detail: String?) -> Event {
+        let isInward = request.via == .publish
         let fields = [
-            Field("rule", .text(request.rule.description)), Field("bytes_up", .number(meter.bytesUp)),
-            Field("bytes_down", .number(meter.bytesDown)), Field("ms", .number(meter.milliseconds)),
+            Field("rule", .text(request.grant.description)),
+            Field("bytes_up", .number(isInward ? meter.bytesDown : meter.bytesUp)),
+            Field("bytes_down", .number(isInward ? meter.bytesUp : meter.bytesDown)),
+            Field("ms", .number(meter.milliseconds)),
         ]
-        let why = detail.map { [Field("detail", .text($0))] } ?? []
-        let host = request.target.host.description
-        return Event(.netClose, place(host, request.target.port, request.via) + fields + why)
+        return Event(
+            .netClose, place(request.asked) + fields + (detail.map { [Field("detail", .text($0))] } ?? []))
     }
+
+    /// The same event with one more field.
+    func adding(_ name: String, _ value: Value) -> Event { Event(kind, fields + [Field(name, value)]) }
 }

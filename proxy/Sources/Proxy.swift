@@ -29,19 +29,20 @@ package enum Proxy {
     }
 
     private static func serve(_ configuration: ProxyConfiguration, _ control: borrowing Control) throws {
-        let rules = Allowlist(allow: configuration.rules.allow, deny: configuration.rules.deny)
         let reports = try control.duplicate()
-        let server = try Server(rules: rules) {
+        let server = try Server(configuration) {
             let reporter = Reporter(Control(owning: reports))
-            return { reporter.control.send($0) }
+            return { reporter.control.send($0, waits: $1) }
         }
         var isReady = false
         while true {
             switch try control.order() {
-            case .serve(let listeners):
-                for listener in listeners { try server.serve(listener: listener) }
+            case .serve(let sockets):
+                for (socket, number) in sockets { try server.serve(socket, number) }
                 if !isReady { control.sendReady() }
                 isReady = true
+                try server.checkStock()
+            case .rules(let rules, let number): try server.apply(rules, number: number)
             case .end:
                 try server.logOpen()
                 _exit(0)

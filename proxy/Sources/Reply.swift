@@ -5,6 +5,8 @@ package import NIOCore
 package struct Reply: Equatable, Sendable {
     package let status: Int
     private let reason: RefusalReason?
+    /// In how many seconds another try may be welcome; only of 429.
+    private let retryAfter: Int?
     private let body: JSONOutput
 
     /// `200` for CONNECT: from here on the bytes are the tunnel's.
@@ -15,13 +17,13 @@ package struct Reply: Equatable, Sendable {
     /// - Parameter resolution: what opens the door, most often a command for the user.
     static func blocked(
         _ host: String, port: Port?, reason: RefusalReason, explanation: String, resolution: String,
-        status: Int = 403
+        status: Int = 403, retryAfter: Int? = nil
     ) -> Reply {
         let place = host.isEmpty ? "the request" : "\(host.escapedForTerminal)\(port.map { ":\($0)" } ?? "")"
         let message = "\(place) is not allowed (\(explanation)). To allow it: \(resolution)"
         return Reply(
             "blocked_by_box", status, host, port, reason: reason, message: message,
-            resolution: resolution)
+            resolution: resolution, retryAfter: retryAfter)
     }
 
     /// The refusal of bytes that are no request.
@@ -42,10 +44,11 @@ package struct Reply: Equatable, Sendable {
 
     private init(
         _ error: String, _ status: Int, _ host: String, _ port: Port?, reason: RefusalReason?,
-        message: String, resolution: String
+        message: String, resolution: String, retryAfter: Int? = nil
     ) {
         self.status = status
         self.reason = reason
+        self.retryAfter = retryAfter
         body = .object([
             ("error", .text(error)), ("code", .number(status)), ("host", .text(host.shortened)),
             ("port", port.map { .number(Int($0.number)) } ?? .null),
@@ -61,7 +64,7 @@ package struct Reply: Equatable, Sendable {
         out.writeString("HTTP/1.1 \(status) \(Reply.phrases[status] ?? "Refused")\r\n")
         out.writeString("Content-Type: application/json\r\nContent-Length: \(text.utf8.count)\r\n")
         if let reason { out.writeString("X-Box-Reason: \(reason.rawValue)\r\n") }
-        if status == 429 { out.writeString("Retry-After: 1\r\n") }
+        if let retryAfter { out.writeString("Retry-After: \(retryAfter)\r\n") }
         out.writeString("Connection: close\r\n\r\n")
         if withBody { out.writeString(text) }
         return out

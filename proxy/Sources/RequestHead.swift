@@ -1,12 +1,6 @@
 package import BoxTypes
 package import NIOCore
 
-/// By which way a program reached the door; the raw values are the event format's.
-package enum Via: String, Sendable {
-    case connect
-    case http
-}
-
 /// The methods that are let through.
 package enum Method: String, Sendable, CaseIterable {
     case connect = "CONNECT"
@@ -38,8 +32,6 @@ package struct RequestHead: Equatable, Sendable {
     /// Whether the client would send another request on this connection.
     package let keepsAlive: Bool
     private let forwarded: [Field]
-
-    package var via: Via { method == .connect ? .connect : .http }
 
     /// Understands a head, or refuses it.
     package init(_ head: MessageHead) throws(RequestRefusal) {
@@ -135,17 +127,19 @@ package struct RequestHead: Equatable, Sendable {
         } catch { throw .http(HTTPRefusal("the target is not a host and a port")) }
     }
 
-    /// The head that goes to the origin server: `Host` is what was decided about, whatever the client wrote,
-    /// and one request is all that the connection carries.
-    package var serialized: ByteBuffer {
+    /// The head that goes to the origin server, or to the next proxy: `Host` is what was decided about, whatever the
+    /// client wrote, and one request is all that the connection carries.
+    package func serialized(to target: HostTarget, through proxy: UpstreamProxy? = nil) -> ByteBuffer {
         var out = ByteBuffer()
-        out.writeString("\(method.rawValue) \(path) HTTP/1.\(minorVersion)\r\n")
         let host =
             switch target.host {
             case .name(let name): name.description
             case .address(let address): address.bracketed
             }
-        out.writeString("Host: \(host)\(target.port == .http ? "" : ":\(target.port)")\r\n")
+        let authority = target.port == .http ? host : "\(host):\(target.port)"
+        let place = proxy == nil ? path : "http://\(authority)\(path)"
+        out.writeString("\(method.rawValue) \(place) HTTP/1.\(minorVersion)\r\nHost: \(authority)\r\n")
+        out.write(proxyAuthorization: proxy)
         out.write(forwarded)
         out.write(framing, declaresEmpty: [.post, .put, .patch].contains(method))
         out.writeString("Connection: close\r\n\r\n")
@@ -154,6 +148,11 @@ package struct RequestHead: Equatable, Sendable {
 }
 
 extension ByteBuffer {
+    /// Writes the line that tells the next proxy who asks (RFC 9110, 11.7.2), if it wants one.
+    mutating func write(proxyAuthorization proxy: UpstreamProxy?) {
+        if let value = proxy?.authorization { writeString("Proxy-Authorization: \(value)\r\n") }
+    }
+
     /// Writes header lines.
     mutating func write(_ fields: [Field]) {
         for field in fields {

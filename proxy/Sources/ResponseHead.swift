@@ -15,10 +15,7 @@ package struct ResponseHead: Equatable, Sendable {
     /// Understands a head that answers `method`, or refuses it.
     package init(_ head: MessageHead, to method: Method) throws(HTTPRefusal) {
         let line = head.startLine
-        guard line.count >= 12, line.starts(with: "HTTP/1.".utf8), line[7] == 0x30 || line[7] == 0x31,
-            line[8] == 0x20, line.count == 12 || line[12] == 0x20,
-            let status = Int(String(decoding: line[9..<12], as: UTF8.self)), (100...599).contains(status)
-        else { throw HTTPRefusal("the answer is not HTTP/1") }
+        let status = try ResponseHead.status(line)
         // No one asked for another protocol.
         guard status != 101 else { throw HTTPRefusal("the server switched protocols") }
         self.status = status
@@ -30,6 +27,15 @@ package struct ResponseHead: Equatable, Sendable {
         } else {
             framing = announced ?? .untilClose
         }
+    }
+
+    /// The status in the first line of an answer.
+    static func status(_ line: [UInt8]) throws(HTTPRefusal) -> Int {
+        guard line.count >= 12, line.starts(with: "HTTP/1.".utf8), line[7] == 0x30 || line[7] == 0x31,
+            line[8] == 0x20, line.count == 12 || line[12] == 0x20,
+            let status = Int(String(decoding: line[9..<12], as: UTF8.self)), (100...599).contains(status)
+        else { throw HTTPRefusal("the answer is not HTTP/1") }
+        return status
     }
 
     /// The head that goes to the client.

@@ -20,10 +20,11 @@ package struct Vetting: Equatable, Sendable {
             detail = ""
             return
         }
+        let isPrivate = rules.settings(of: target.host)?.isPrivate ?? false
         var good: [IPAddress] = []
         var refusal: (why: String, address: IPAddress)?
         for address in lookup.addresses.prefix(Vetting.mostAddresses) where !good.contains(address) {
-            let decision = rules.vet(address, port: target.port)
+            let decision = rules.vet(address, port: target.port, isPrivate: isPrivate)
             if !decision.allowed {
                 refusal = refusal ?? (decision.explanation, address)
             } else if lookup.own.contains(address), !rules.names(address, port: target.port) {

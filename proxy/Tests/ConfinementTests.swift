@@ -61,7 +61,7 @@ private func firstFailure() throws -> CInt {
     // The control: this works before.
     guard opens("/proc/version") else { return 1 }
     let identity: UInt32? = geteuid() == 0 ? 65534 : nil
-    try Confinement.enter(ProxyConfiguration(session: "s", allow: [], deny: [], identity: identity))
+    try Confinement.enter(ProxyConfiguration(session: "s", rules: NetworkRules(), identity: identity))
     guard geteuid() != 0 else { return 2 }
     guard !opens("/proc/version"), errno == EACCES else { return 3 }
     guard opens("/etc/nsswitch.conf") || errno == ENOENT else { return 4 }

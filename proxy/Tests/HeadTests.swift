@@ -195,7 +195,7 @@ private func status(_ bytes: [UInt8]) -> Int? {
 
                 """))
         #expect(
-            head.serialized.text == """
+            head.serialized(to: head.target).text == """
                 POST /c HTTP/1.1\r
                 Host: a.b:81\r
                 X-Kept: two words\r
@@ -311,6 +311,14 @@ private func status(_ bytes: [UInt8]) -> Int? {
     @Test func `capitals are lowered, and no name is no name`() {
         #expect(Self.find(Hello(name: "GitHub.COM").records()) == .hello(serverName: "github.com"))
         #expect(Self.find(Hello(name: nil).records()) == .hello(serverName: nil))
+    }
+
+    @Test(arguments: [(0xFE, 0x0D), (0xFF, 0xCE)])
+    func `a hello with an encrypted part is told apart, whatever name it shows`(high: UInt8, low: UInt8) {
+        let part = [high, low] + Hello.vector([0, 0, 1, 0, 1, 7] + [UInt8](repeating: 9, count: 200), 2)
+        for name in ["github.com", nil] {
+            #expect(Self.find(Hello(name: name, extraExtensions: [part]).records(of: 100)) == .encrypted)
+        }
     }
 
     @Test(arguments: [

@@ -6,68 +6,6 @@ import NIOPosix
 import Synchronization
 import Testing
 
-/// A proxy with real sockets: its own listener, and a server that `localhost:PORT` opens.
-private final class Setting: Sendable {
-    let origin: Wire
-    let port: UInt16
-    private let server: Server
-    private let originPort: UInt16
-
-    init(alsoAllow: [String] = []) throws {
-        origin = try Wire.listener()
-        originPort = origin.port
-        let listener = try Wire.listener()
-        port = listener.port
-        let rules = try allowlist(["localhost:\(origin.port)"] + alsoAllow)
-        let sink = Sink()
-        self.sink = sink
-        server = try Server(rules: rules) { { sink.add($0) } }
-        try server.serve(listener: listener.number)
-    }
-
-    final class Sink: Sendable {
-        private let events = Mutex<[Event]>([])
-        func add(_ event: Event) { events.withLock { $0.append(event) } }
-        var all: [Event] { events.withLock { $0 } }
-    }
-    private let sink: Sink
-
-    var events: [Event] { sink.all }
-    var target: String { "localhost:\(originPort)" }
-
-    /// Waits until the log has an event of this kind.
-    func event(_ kind: Event.Kind) throws -> Event {
-        for _ in 0..<4000 {
-            if let event = events.last(where: { $0.kind == kind }) { return event }
-            nextLook()
-        }
-        throw Wire.Failure(call: "event \(kind)", code: 0)
-    }
-
-    /// A tunnel: the program's end and the server's end.
-    func tunnel() throws -> (program: Wire, server: Wire) {
-        let program = try Wire(to: port)
-        try program.send("CONNECT \(target) HTTP/1.1\r\nHost: \(target)\r\n\r\n")
-        let head = try program.receive(until: "\r\n\r\n")
-        guard head.hasPrefix("HTTP/1.1 200 ") else { throw Wire.Failure(call: head, code: 0) }
-        return (program, try origin.accept())
-    }
-
-    func stop() throws {
-        try server.stop()
-        origin.close()
-    }
-}
-
-extension Event {
-    fileprivate func number(_ name: String) -> Int? {
-        for field in fields where field.name == name {
-            if case .number(let value) = field.value { return value }
-        }
-        return nil
-    }
-}
-
 /// Two programs and two servers at once, which all block.
 private let threads: NIOThreadPool = {
     let pool = NIOThreadPool(numberOfThreads: 8)
@@ -102,209 +40,214 @@ private func isSame(_ left: [UInt8], _ from: Int, _ right: [UInt8], _ at: Int, _
     }
 }
 
-@Suite(.serialized, .timeLimit(.minutes(2))) struct RelayTests {
-    @Test func `64 MiB arrive unchanged in both directions at once`() async throws {
-        let setting = try Setting()
-        let (program, server) = try setting.tunnel()
-        let block = pattern(1, 1 << 20)
-        let other = pattern(2, 1 << 20)
-        let send = { @Sendable (wire: Wire, block: [UInt8]) in
-            for _ in 0..<64 { try wire.send(block) }
-            wire.endOutput()
+/// Tunnels and plain HTTP from end to end.
+extension SocketTests {
+    @Suite(.timeLimit(.minutes(2))) struct RelayTests {
+        @Test func `64 MiB arrive unchanged in both directions at once`() async throws {
+            let setting = try RunningProxy()
+            let (program, server) = try setting.tunnel()
+            let block = pattern(1, 1 << 20)
+            let other = pattern(2, 1 << 20)
+            let send = { @Sendable (wire: Wire, block: [UInt8]) in
+                for _ in 0..<64 { try wire.send(block) }
+                wire.endOutput()
+            }
+            let take = { @Sendable (wire: Wire, block: [UInt8]) throws -> Int in
+                var count = 0
+                while true {
+                    let part = try wire.receive(1 << 18)
+                    if part.isEmpty { return count }
+                    let place = count % block.count
+                    let first = min(part.count, block.count - place)
+                    guard isSame(part, 0, block, place, first),
+                        isSame(part, first, block, 0, part.count - first)
+                    else { throw Wire.Failure(call: "different at \(count)", code: 0) }
+                    count += part.count
+                }
+            }
+            let up = beside { try send(program, block) }
+            let down = beside { try send(server, other) }
+            let atServer = beside { try take(server, block) }
+            let atProgram = beside { try take(program, other) }
+            _ = try await (up.value, down.value)
+            #expect(try await atServer.value == 64 << 20)
+            #expect(try await atProgram.value == 64 << 20)
+            let close = try setting.event(.netClose)
+            #expect(close.number("bytes_up") == 64 << 20)
+            #expect(close.number("bytes_down") == 64 << 20)
+            #expect(close.text("detail") == nil)
+            program.close()
+            server.close()
+            try setting.stop()
         }
-        let take = { @Sendable (wire: Wire, block: [UInt8]) throws -> Int in
+
+        @Test func `the program ends its output and still gets the whole answer`() throws {
+            let setting = try RunningProxy()
+            let (program, server) = try setting.tunnel()
+            try program.send("question")
+            program.endOutput()
+            #expect(try server.receiveAll() == "question")
+            try server.send([UInt8](repeating: 0x61, count: 1 << 20))
+            server.close()
+            #expect(try program.receiveAll().utf8.count == 1 << 20)
+            program.close()
+            try setting.stop()
+        }
+
+        @Test func `the server ends first and still gets everything`() async throws {
+            let setting = try RunningProxy()
+            let (program, server) = try setting.tunnel()
+            try server.send("banner")
+            server.endOutput()
+            #expect(try program.receiveAll() == "banner")
+            let count = beside { try server.receiveAll().utf8.count }
+            try program.send([UInt8](repeating: 0x61, count: 4 << 20))
+            program.close()
+            #expect(try await count.value == 4 << 20)
+            server.close()
+            try setting.stop()
+        }
+
+        @Test func `what a program sent before it went is delivered to a slow server`() async throws {
+            let setting = try RunningProxy()
+            let (program, server) = try setting.tunnel()
+            let sent = beside {
+                try program.send([UInt8](repeating: 0x61, count: 8 << 20))
+                program.close()
+            }
             var count = 0
             while true {
-                let part = try wire.receive(1 << 18)
-                if part.isEmpty { return count }
-                let place = count % block.count
-                let first = min(part.count, block.count - place)
-                guard isSame(part, 0, block, place, first), isSame(part, first, block, 0, part.count - first)
-                else { throw Wire.Failure(call: "different at \(count)", code: 0) }
+                let part = try server.receive(1 << 12)
+                if part.isEmpty { break }
                 count += part.count
             }
+            _ = try await sent.value
+            #expect(count == 8 << 20)
+            server.close()
+            try setting.stop()
         }
-        let up = beside { try send(program, block) }
-        let down = beside { try send(server, other) }
-        let atServer = beside { try take(server, block) }
-        let atProgram = beside { try take(program, other) }
-        _ = try await (up.value, down.value)
-        #expect(try await atServer.value == 64 << 20)
-        #expect(try await atProgram.value == 64 << 20)
-        let close = try setting.event(.netClose)
-        #expect(close.number("bytes_up") == 64 << 20)
-        #expect(close.number("bytes_down") == 64 << 20)
-        #expect(close.text("detail") == nil)
-        program.close()
-        server.close()
-        try setting.stop()
-    }
 
-    @Test func `the program ends its output and still gets the whole answer`() throws {
-        let setting = try Setting()
-        let (program, server) = try setting.tunnel()
-        try program.send("question")
-        program.endOutput()
-        #expect(try server.receiveAll() == "question")
-        try server.send([UInt8](repeating: 0x61, count: 1 << 20))
-        server.close()
-        #expect(try program.receiveAll().utf8.count == 1 << 20)
-        program.close()
-        try setting.stop()
-    }
-
-    @Test func `the server ends first and still gets everything`() async throws {
-        let setting = try Setting()
-        let (program, server) = try setting.tunnel()
-        try server.send("banner")
-        server.endOutput()
-        #expect(try program.receiveAll() == "banner")
-        let count = beside { try server.receiveAll().utf8.count }
-        try program.send([UInt8](repeating: 0x61, count: 4 << 20))
-        program.close()
-        #expect(try await count.value == 4 << 20)
-        server.close()
-        try setting.stop()
-    }
-
-    @Test func `what a program sent before it went is delivered to a slow server`() async throws {
-        let setting = try Setting()
-        let (program, server) = try setting.tunnel()
-        let sent = beside {
-            try program.send([UInt8](repeating: 0x61, count: 8 << 20))
+        @Test func `bytes behind the CONNECT head are the tunnel's first`() throws {
+            let setting = try RunningProxy()
+            let program = try Wire(to: setting.port)
+            try program.send("CONNECT \(setting.target) HTTP/1.0\r\n\r\nearly")
+            program.endOutput()
+            let server = try setting.origin.accept()
+            #expect(try server.receiveAll() == "early")
+            try server.send("late")
+            server.close()
+            #expect(try program.receiveAll() == "HTTP/1.1 200 Connection established\r\n\r\nlate")
             program.close()
+            try setting.stop()
         }
-        var count = 0
-        while true {
-            let part = try server.receive(1 << 12)
-            if part.isEmpty { break }
-            count += part.count
+
+        @Test(arguments: [
+            ("evilgithub.com:443", 403), ("github.com.evil.com:443", 403), ("xexample.com:443", 403),
+            ("example.com:443", 403), ("github.com:22", 403), ("127.0.0.1:443", 403), ("[::1]:443", 403),
+            ("127.1:443", 403), ("2130706433:443", 403), ("localhost:1", 403),
+            ("github.com@evil.com:443", 400),
+            ("github.com\0.evil.com:443", 400), ("github.com", 400), ("gіthub.com:443", 400),
+            ("github.com:00443", 400),
+        ])
+        func `a refusal arrives whole, and the connection ends`(target: String, status: Int) throws {
+            let setting = try RunningProxy(alsoAllow: ["github.com", "*.example.com"])
+            let program = try Wire(to: setting.port)
+            try program.send("CONNECT \(target) HTTP/1.1\r\n\r\n")
+            let answer = try program.receiveAll()
+            #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
+            #expect(answer.hasSuffix("\"}\n"))
+            #expect(setting.events.map(\.kind) == [.netDeny])
+            program.close()
+            try setting.stop()
         }
-        _ = try await sent.value
-        #expect(count == 8 << 20)
-        server.close()
-        try setting.stop()
-    }
 
-    @Test func `bytes behind the CONNECT head are the tunnel's first`() throws {
-        let setting = try Setting()
-        let program = try Wire(to: setting.port)
-        try program.send("CONNECT \(setting.target) HTTP/1.0\r\n\r\nearly")
-        program.endOutput()
-        let server = try setting.origin.accept()
-        #expect(try server.receiveAll() == "early")
-        try server.send("late")
-        server.close()
-        #expect(try program.receiveAll() == "HTTP/1.1 200 Connection established\r\n\r\nlate")
-        program.close()
-        try setting.stop()
-    }
+        @Test func `an oversized head is answered although the program is still sending`() throws {
+            let setting = try RunningProxy()
+            let program = try Wire(to: setting.port)
+            try program.send([UInt8](repeating: 0x61, count: 64 << 10))
+            #expect(try program.receiveAll().hasPrefix("HTTP/1.1 414 "))
+            program.close()
+            try setting.stop()
+        }
 
-    @Test(arguments: [
-        ("evilgithub.com:443", 403), ("github.com.evil.com:443", 403), ("xexample.com:443", 403),
-        ("example.com:443", 403), ("github.com:22", 403), ("127.0.0.1:443", 403), ("[::1]:443", 403),
-        ("127.1:443", 403), ("2130706433:443", 403), ("localhost:1", 403), ("github.com@evil.com:443", 400),
-        ("github.com\0.evil.com:443", 400), ("github.com", 400), ("gіthub.com:443", 400),
-        ("github.com:00443", 400),
-    ])
-    func `a refusal arrives whole, and the connection ends`(target: String, status: Int) throws {
-        let setting = try Setting(alsoAllow: ["github.com", "*.example.com"])
-        let program = try Wire(to: setting.port)
-        try program.send("CONNECT \(target) HTTP/1.1\r\n\r\n")
-        let answer = try program.receiveAll()
-        #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
-        #expect(answer.hasSuffix("\"}\n"))
-        #expect(setting.events.map(\.kind) == [.netDeny])
-        program.close()
-        try setting.stop()
-    }
+        @Test func `plain HTTP passes with a rebuilt head, and the next request is judged anew`() throws {
+            let setting = try RunningProxy()
+            let program = try Wire(to: setting.port)
+            try program.send(
+                "POST http://\(setting.target)/x HTTP/1.1\r\nHost: evil.com\r\nContent-Length: 3\r\n\r\nabc")
+            let server = try setting.origin.accept()
+            let head = try server.receive(until: "\r\n\r\n")
+            #expect(
+                head
+                    == "POST /x HTTP/1.1\r\nHost: \(setting.target)\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
+            )
+            #expect(try server.receive(until: "abc") == "abc")
+            try server.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+            #expect(try program.receive(until: "hello").contains("Connection: keep-alive\r\n"))
+            #expect(try server.receiveAll().isEmpty, "one request for each connection to the server")
+            try program.send("GET http://evil.com/ HTTP/1.1\r\nHost: \(setting.target)\r\n\r\n")
+            #expect(try program.receiveAll().hasPrefix("HTTP/1.1 403 Forbidden\r\n"))
+            #expect(setting.events.map(\.kind) == [.netAllow, .netClose, .netDeny])
+            program.close()
+            server.close()
+            try setting.stop()
+        }
 
-    @Test func `an oversized head is answered although the program is still sending`() throws {
-        let setting = try Setting()
-        let program = try Wire(to: setting.port)
-        try program.send([UInt8](repeating: 0x61, count: 64 << 10))
-        #expect(try program.receiveAll().hasPrefix("HTTP/1.1 414 "))
-        program.close()
-        try setting.stop()
-    }
+        @Test func `a server that is not there is 502`() throws {
+            let setting = try RunningProxy()
+            let gone = try Wire.listener()
+            let port = gone.port
+            gone.close()
+            let other = try RunningProxy(alsoAllow: ["localhost:\(port)"])
+            let program = try Wire(to: other.port)
+            try program.send("CONNECT localhost:\(port) HTTP/1.1\r\n\r\n")
+            let answer = try program.receiveAll()
+            #expect(answer.hasPrefix("HTTP/1.1 502 Bad Gateway\r\n"))
+            #expect(answer.contains(#""error":"upstream_failed""#))
+            #expect(other.events.map(\.kind) == [.netAllow, .netClose])
+            program.close()
+            try other.stop()
+            try setting.stop()
+        }
 
-    @Test func `plain HTTP passes with a rebuilt head, and the next request is judged anew`() throws {
-        let setting = try Setting()
-        let program = try Wire(to: setting.port)
-        try program.send(
-            "POST http://\(setting.target)/x HTTP/1.1\r\nHost: evil.com\r\nContent-Length: 3\r\n\r\nabc")
-        let server = try setting.origin.accept()
-        let head = try server.receive(until: "\r\n\r\n")
-        #expect(
-            head
-                == "POST /x HTTP/1.1\r\nHost: \(setting.target)\r\nContent-Length: 3\r\nConnection: close\r\n\r\n"
-        )
-        #expect(try server.receive(until: "abc") == "abc")
-        try server.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
-        #expect(try program.receive(until: "hello").contains("Connection: keep-alive\r\n"))
-        #expect(try server.receiveAll().isEmpty, "one request for each connection to the server")
-        try program.send("GET http://evil.com/ HTTP/1.1\r\nHost: \(setting.target)\r\n\r\n")
-        #expect(try program.receiveAll().hasPrefix("HTTP/1.1 403 Forbidden\r\n"))
-        #expect(setting.events.map(\.kind) == [.netAllow, .netClose, .netDeny])
-        program.close()
-        server.close()
-        try setting.stop()
-    }
+        @Test func `a reset on one side ends the other`() throws {
+            let setting = try RunningProxy()
+            var (program, server) = try setting.tunnel()
+            server.reset()
+            // A reset and no end: cut data must not look complete.
+            #expect(throws: Wire.Failure.self) { try program.receiveAll() }
+            program.close()
+            (program, server) = try setting.tunnel()
+            program.reset()
+            #expect(throws: Wire.Failure.self) { try server.receiveAll() }
+            server.close()
+            try setting.stop()
+        }
 
-    @Test func `a server that is not there is 502`() throws {
-        let setting = try Setting()
-        let gone = try Wire.listener()
-        let port = gone.port
-        gone.close()
-        let other = try Setting(alsoAllow: ["localhost:\(port)"])
-        let program = try Wire(to: other.port)
-        try program.send("CONNECT localhost:\(port) HTTP/1.1\r\n\r\n")
-        let answer = try program.receiveAll()
-        #expect(answer.hasPrefix("HTTP/1.1 502 Bad Gateway\r\n"))
-        #expect(answer.contains(#""error":"upstream_failed""#))
-        #expect(other.events.map(\.kind) == [.netAllow, .netClose])
-        program.close()
-        try other.stop()
-        try setting.stop()
-    }
-
-    @Test func `a reset on one side ends the other`() throws {
-        let setting = try Setting()
-        var (program, server) = try setting.tunnel()
-        server.reset()
-        #expect(try program.receiveAll().isEmpty)
-        program.close()
-        (program, server) = try setting.tunnel()
-        program.reset()
-        #expect(try server.receiveAll().isEmpty)
-        server.close()
-        try setting.stop()
-    }
-
-    @Test func `no descriptor is left after refusals, resets and failures`() throws {
-        let unheard = try Wire.listener()
-        let setting = try Setting(alsoAllow: ["localhost:\(unheard.port)"])
-        let before = openDescriptors()
-        for round in 0..<300 {
-            switch round % 3 {
-            case 0:
-                let program = try Wire(to: setting.port)
-                try program.send("CONNECT evil.com:443 HTTP/1.1\r\n\r\n")
-                _ = try program.receiveAll()
-                program.close()
-            case 1:
-                let (program, server) = try setting.tunnel()
-                server.reset()
-                program.reset()
-            default:
-                let program = try Wire(to: setting.port)
-                try program.send("CONNECT localhost:\(unheard.port) HTTP/1.1\r\n\r\n")
-                program.reset()
+        @Test func `no descriptor is left after refusals, resets and failures`() throws {
+            let unheard = try Wire.listener()
+            let setting = try RunningProxy(alsoAllow: ["localhost:\(unheard.port)"])
+            let before = openDescriptors()
+            for round in 0..<300 {
+                switch round % 3 {
+                case 0:
+                    let program = try Wire(to: setting.port)
+                    try program.send("CONNECT evil.com:443 HTTP/1.1\r\n\r\n")
+                    _ = try program.receiveAll()
+                    program.close()
+                case 1:
+                    let (program, server) = try setting.tunnel()
+                    server.reset()
+                    program.reset()
+                default:
+                    let program = try Wire(to: setting.port)
+                    try program.send("CONNECT localhost:\(unheard.port) HTTP/1.1\r\n\r\n")
+                    program.reset()
+                }
             }
+            #expect(becomes { openDescriptors() <= before })
+            unheard.close()
+            try setting.stop()
         }
-        for _ in 0..<4000 where openDescriptors() > before { nextLook() }
-        #expect(openDescriptors() <= before)
-        unheard.close()
-        try setting.stop()
     }
 }

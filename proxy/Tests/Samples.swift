@@ -4,8 +4,15 @@ import BoxTypes
 import NIOCore
 
 /// Rules from their texts.
-func allowlist(_ allow: [String], deny: [String] = []) throws -> Allowlist {
-    Allowlist(allow: try allow.map { try HostRule($0) }, deny: try deny.map { try HostRule($0) })
+func networkRules(_ allow: [String], deny: [String] = []) throws -> NetworkRules {
+    NetworkRules(allow: try allow.map { try HostRule($0) }, deny: try deny.map { try HostRule($0) })
+}
+
+/// What connections are judged by, from the texts of rules.
+func doorRules(_ allow: [String], deny: [String] = [], hosts: [HostSettings] = []) throws -> DoorRules {
+    var network = try networkRules(allow, deny: deny)
+    network.hosts = hosts
+    return DoorRules(Allowlist(network))
 }
 
 extension ByteBuffer {
@@ -18,9 +25,18 @@ extension [ProxyConnection.Action] {
         map { if case .toClient(let bytes) = $0 { bytes.text } else { "" } }.joined()
     }
 
+    /// What goes to the server, with the first bytes of a relayed tunnel.
     var toUpstream: String {
-        map { if case .toUpstream(let bytes) = $0 { bytes.text } else { "" } }.joined()
+        map {
+            switch $0 {
+            case .toUpstream(let bytes), .relay(_, early: let bytes): bytes.text
+            default: ""
+            }
+        }.joined()
     }
+
+    /// Whether the tunnel goes to the relay.
+    var relays: Bool { contains { if case .relay = $0 { true } else { false } } }
 
     var status: Int? { Int(toClient.split(separator: " ").dropFirst().first ?? "") }
 

@@ -1,13 +1,13 @@
 import Glibc
 
-/// A blocking TCP socket on loopback. Every call fails after 20 seconds, so that nothing hangs a test.
+/// A blocking socket on loopback. Every call fails after 20 seconds, so that nothing hangs a test.
 struct Wire: Sendable {
     let number: CInt
 
     struct Failure: Error { let call: String, code: CInt }
 
-    private static func make() throws -> CInt {
-        let number = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+    private static func make(_ kind: __socket_type = SOCK_STREAM) throws -> CInt {
+        let number = socket(AF_INET, CInt(kind.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
         guard number >= 0 else { throw Failure(call: "socket", code: errno) }
         var patience = timeval(tv_sec: 20, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
@@ -24,9 +24,9 @@ struct Wire: Sendable {
         return address
     }
 
-    /// Connects to a port of 127.0.0.1.
-    init(to port: UInt16) throws {
-        number = try Wire.make()
+    /// Connects to a port of 127.0.0.1, by TCP or by datagrams.
+    init(to port: UInt16, _ kind: __socket_type = SOCK_STREAM) throws {
+        number = try Wire.make(kind)
         var address = Wire.loopback(port)
         let result = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -38,16 +38,26 @@ struct Wire: Sendable {
 
     private init(number: CInt) { self.number = number }
 
+    /// A socket that was made elsewhere.
+    init(owning number: CInt) { self.number = number }
+
     /// A listening socket on a free port of 127.0.0.1.
     static func listener() throws -> Wire {
-        let wire = Wire(number: try make())
+        let wire = try bound(SOCK_STREAM)
+        guard listen(wire.number, 128) == 0 else { throw Failure(call: "listen", code: errno) }
+        return wire
+    }
+
+    /// A socket that is bound to a free port of 127.0.0.1.
+    static func bound(_ kind: __socket_type) throws -> Wire {
+        let wire = Wire(number: try make(kind))
         var address = loopback(0)
         let result = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe bind(wire.number, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
-        guard result == 0, listen(wire.number, 128) == 0 else { throw Failure(call: "listen", code: errno) }
+        guard result == 0 else { throw Failure(call: "bind", code: errno) }
         return wire
     }
 

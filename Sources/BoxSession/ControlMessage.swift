@@ -1,0 +1,160 @@
+package import BoxTypes
+
+/// What another process of box asks of the supervisor of a running session, one packet on its control socket.
+package enum ControlRequest: Equatable, Sendable {
+    /// What the session is like now.
+    case status
+    /// Other rules for its network.
+    case change(RuleChange)
+    /// Ports inside that the host may connect to.
+    case publish([PublishedPort])
+
+    /// The first byte of every message: another build of box may speak otherwise.
+    static let version: UInt8 = 1
+
+    package var wire: [UInt8] {
+        var writer = WireWriter()
+        writer.write(ControlRequest.version)
+        switch self {
+        case .status: writer.write(UInt8(1))
+        case .change(let change):
+            writer.write(UInt8(2))
+            writer.write(change.action.rawValue)
+            writer.write(change.rules) { $0.write($1.description) }
+            writer.write(change.seconds) { $0.write($1) }
+        case .publish(let ports):
+            writer.write(UInt8(3))
+            writer.write(ports) { $0.write($1.description) }
+        }
+        return writer.bytes
+    }
+
+    package init(wire: [UInt8]) throws(WireError) {
+        var reader = WireReader(wire)
+        guard try reader.byte() == ControlRequest.version else { throw reader.malformed("version") }
+        switch try reader.byte() {
+        case 1: self = .status
+        case 2: self = .change(try RuleChange(from: &reader))
+        case 3:
+            self = .publish(
+                try reader.list { (reader: inout WireReader) throws(WireError) in try reader.publishedPort() }
+            )
+        default: throw reader.malformed("request")
+        }
+        try reader.finish()
+    }
+}
+
+/// What the supervisor answers.
+package enum ControlReply: Equatable, Sendable {
+    /// It was not done, or not wholly, and why.
+    case refused(String)
+    case status(SessionStatus)
+    case done(ControlOutcome)
+
+    package var wire: [UInt8] {
+        var writer = WireWriter()
+        writer.write(ControlRequest.version)
+        switch self {
+        case .refused(let why):
+            writer.write(UInt8(1))
+            writer.write(why)
+        case .status(let status):
+            writer.write(UInt8(2))
+            status.write(to: &writer)
+        case .done(let outcome):
+            writer.write(UInt8(3))
+            writer.write(outcome.tunnelsClosed)
+            writer.write(outcome.notes) { $0.write($1) }
+        }
+        return writer.bytes
+    }
+
+    package init(wire: [UInt8]) throws(WireError) {
+        var reader = WireReader(wire)
+        guard try reader.byte() == ControlRequest.version else { throw reader.malformed("version") }
+        switch try reader.byte() {
+        case 1: self = .refused(try reader.string())
+        case 2: self = .status(try SessionStatus(from: &reader))
+        case 3:
+            self = .done(
+                ControlOutcome(
+                    tunnelsClosed: try reader.int(),
+                    notes: try reader.list { (r: inout WireReader) throws(WireError) in try r.string() }))
+        default: throw reader.malformed("reply")
+        }
+        try reader.finish()
+    }
+}
+
+/// What a change did.
+package struct ControlOutcome: Equatable, Sendable {
+    /// Tunnels that the new rules no longer allow.
+    package var tunnelsClosed = 0
+    /// What a user should know: that a rule has no effect, or that a port inside was taken.
+    package var notes: [String] = []
+    package init(tunnelsClosed: Int = 0, notes: [String] = []) {
+        self.tunnelsClosed = tunnelsClosed
+        self.notes = notes
+    }
+}
+
+/// A running session as its supervisor knows it.
+package struct SessionStatus: Equatable, Sendable {
+    package enum Network: String, Equatable, Sendable, CaseIterable { case open, closed, none }
+    package var name: String
+    package var supervisor: Int32
+    package var network: Network
+    package var rules: NetworkRules
+    package var published: [PublishedPort]
+
+    package init(
+        name: String, supervisor: Int32, network: Network, rules: NetworkRules, published: [PublishedPort]
+    ) {
+        self.name = name
+        self.supervisor = supervisor
+        self.network = network
+        self.rules = rules
+        self.published = published
+    }
+
+    fileprivate func write(to writer: inout WireWriter) {
+        writer.write(name)
+        writer.write(Int(supervisor))
+        writer.write(network.rawValue)
+        rules.write(to: &writer)
+        writer.write(published) { $0.write($1.description) }
+    }
+
+    fileprivate init(from reader: inout WireReader) throws(WireError) {
+        name = try reader.string()
+        supervisor = try reader.int32()
+        guard let network = Network(rawValue: try reader.string()) else { throw reader.malformed("network") }
+        self.network = network
+        rules = try NetworkRules(from: &reader)
+        published = try reader.list { (r: inout WireReader) throws(WireError) in try r.publishedPort() }
+    }
+}
+
+extension RuleChange {
+    fileprivate init(from reader: inout WireReader) throws(WireError) {
+        guard let action = Action(rawValue: try reader.string()) else { throw reader.malformed("action") }
+        self.action = action
+        rules = try reader.list { (reader: inout WireReader) throws(WireError) -> HostRule in
+            let text = try reader.string()
+            do throws(HostRefusal) { return try HostRule(text) } catch { throw reader.malformed("rule") }
+        }
+        seconds = try reader.optional { (r: inout WireReader) throws(WireError) in try r.int() }
+        guard rules.count <= RuleChange.mostRules, seconds.map({ (1...366 * 86400).contains($0) }) ?? true
+        else {
+            throw reader.malformed("change")
+        }
+    }
+}
+
+extension WireReader {
+    fileprivate mutating func publishedPort() throws(WireError) -> PublishedPort {
+        let text = try string()
+        do throws(HostRefusal) { return try PublishedPort(text) } catch { throw malformed("port") }
+    }
+}

@@ -1,0 +1,126 @@
+package import BoxTypes
+
+/// What a user asks of a running session's rules.
+package struct RuleChange: Equatable, Sendable {
+    package enum Action: String, Equatable, Sendable, CaseIterable { case allow, deny }
+    package var action: Action
+    package var rules: [HostRule]
+    /// Seconds after which an allowed host is as before; nil for the rest of the session.
+    package var seconds: Int?
+
+    package init(_ action: Action, _ rules: [HostRule], seconds: Int? = nil) {
+        self.action = action
+        self.rules = rules
+        self.seconds = seconds
+    }
+
+    /// More at once is no one's request.
+    static let mostRules = 1000
+}
+
+/// The rules of a session as they change while it runs: those that it began with, and what was added since.
+package struct LiveRules: Equatable, Sendable {
+    /// What the session began with; never changed.
+    private let base: NetworkRules
+    private var allowed: [Allowance] = []
+    private var denied: [HostRule] = []
+
+    /// A rule that was added, and when it ends.
+    private struct Allowance: Equatable, Sendable {
+        let rule: HostRule
+        /// By a clock in milliseconds; nil for the rest of the session.
+        let end: Int?
+    }
+
+    package init(_ base: NetworkRules) { self.base = base }
+
+    /// What is in force.
+    package var rules: NetworkRules {
+        var rules = base
+        rules.allow += allowed.map(\.rule)
+        rules.deny += denied
+        return rules
+    }
+
+    /// Makes a change at a time in milliseconds; says what it does not do, for people.
+    package mutating func apply(_ change: RuleChange, now: Int) -> [String] {
+        change.rules.flatMap { rule in
+            switch change.action {
+            case .allow: allow(rule, end: change.seconds.map { now + $0 * 1000 })
+            case .deny: deny(rule)
+            }
+        }
+    }
+
+    private mutating func allow(_ rule: HostRule, end: Int?) -> [String] {
+        var notes: [String] = []
+        denied.removeAll { $0 == rule }
+        if let stronger = base.deny.first(where: { $0.covers(rule) })
+            ?? denied.first(where: { $0.covers(rule) })
+        {
+            notes.append(
+                "\(rule.short) stays refused: the rule \(stronger.short) denies it, which is stronger")
+        }
+        let isPermanent = base.allow.contains(rule) || allowed.contains { $0.rule == rule && $0.end == nil }
+        if isPermanent {
+            if end != nil { notes.append("\(rule.short) was allowed already, and stays so") }
+            return notes
+        }
+        allowed.removeAll { $0.rule == rule }
+        allowed.append(Allowance(rule: rule, end: end))
+        return notes
+    }
+
+    private mutating func deny(_ rule: HostRule) -> [String] {
+        allowed.removeAll { $0.rule == rule }
+        guard !base.deny.contains(rule), !denied.contains(rule) else {
+            return ["\(rule.short) was denied already"]
+        }
+        denied.append(rule)
+        return []
+    }
+
+    /// When the next rule ends.
+    package var nextEnd: Int? { allowed.compactMap(\.end).min() }
+
+    /// Takes out what has ended by now, and says what that was.
+    package mutating func expire(now: Int) -> [HostRule] {
+        func isOver(_ allowance: Allowance) -> Bool { allowance.end.map { $0 <= now } ?? false }
+        let over = allowed.filter(isOver).map(\.rule)
+        allowed.removeAll(where: isOver)
+        return over
+    }
+}
+
+extension HostRule {
+    /// Whether every target of another rule is also one of this.
+    fileprivate func covers(_ other: HostRule) -> Bool {
+        guard port == other.port else { return false }
+        if pattern == other.pattern { return true }
+        switch (pattern, other.pattern) {
+        case (_, .name(let name)): return matches(.name(name))
+        case (_, .address(let address)): return matches(.address(address))
+        case (.subdomains(let mine), .subdomains(let parent)): return parent.isSubdomain(of: mine)
+        case (.network(let mine), .network(let network)):
+            return mine.length <= network.length && mine.contains(network.base)
+        case (_, .subdomains), (_, .network): return false
+        }
+    }
+
+    /// Why the rule is not taken while a session runs; nil if it is. What is refused here can still be in a policy.
+    package var liveRefusal: String? {
+        let address: IPAddress
+        switch pattern {
+        case .name, .subdomains: return nil
+        case .address(let one): address = one
+        case .network(let network): address = network.base
+        }
+        let kind = AddressClass(of: address)
+        if kind == .metadata {
+            return
+                "\(short) is a cloud's metadata service, which gives out keys. It is opened only by --allow at the start"
+        }
+        guard kind.opening != .never else { return "\(short) is no host (\(kind.rawValue))" }
+        return nil
+    }
+}

@@ -1,0 +1,81 @@
+internal import BoxAudit
+internal import BoxKernel
+internal import BoxPlan
+internal import BoxTypes
+internal import CLinux
+internal import Glibc
+
+// The supervisor's part in the network door, and in what other processes of box ask for.
+extension Supervisor {
+    mutating func takeNetworkMessages(
+        _ ready: [Ready], _ directory: borrowing SessionDirectory
+    ) throws(SessionError) {
+        var log = NetworkLog()
+        try network?.take(ready, &log)
+        try write(log, directory)
+    }
+
+    mutating func takeRequests(
+        _ ready: [Ready], _ directory: borrowing SessionDirectory
+    ) throws(SessionError) {
+        guard let requests = try control?.take(ready) else { return }
+        for (client, request) in requests {
+            var log = NetworkLog()
+            try take(request, client, &log)
+            try write(log, directory)
+        }
+    }
+
+    private mutating func take(
+        _ request: ControlRequest, _ client: Int, _ log: inout NetworkLog
+    ) throws(SessionError) {
+        switch request {
+        case .status: log.answers.append((client, .status(status())))
+        case .change(let change):
+            if let why = change.action == .allow ? change.rules.lazy.compactMap(\.liveRefusal).first : nil {
+                log.answers.append((client, .refused(why)))
+            } else if network == nil {
+                log.answers.append((client, .refused("it has no network (--net none)")))
+            } else {
+                try network?.change(change, for: client, &log)
+            }
+        case .publish(let ports):
+            guard network != nil else {
+                log.answers.append((client, .refused("it has no network (--net none)")))
+                return
+            }
+            try network?.publish(ports, for: client, &log)
+        }
+    }
+
+    private mutating func status() -> SessionStatus {
+        let isOpen = network?.isOpen
+        let state: SessionStatus.Network = isOpen.map { $0 ? .open : .closed } ?? .none
+        return SessionStatus(
+            name: name, supervisor: getpid(), network: state, rules: network?.rules ?? NetworkRules(),
+            published: network?.published ?? [])
+    }
+
+    /// Writes down, counts, tells and answers what the network had to say.
+    private mutating func write(
+        _ log: NetworkLog, _ directory: borrowing SessionDirectory
+    ) throws(SessionError) {
+        for event in log.events {
+            receipt.count(event)
+            try directory.append(event)
+        }
+        for (client, reply) in log.answers { control?.answer(client, reply) }
+        for notice in log.notices { sandbox.notice(notice) }
+        if log.endsSession, endedBecause == nil {
+            endedBecause = "the session was ended because its network proxy ended (network.on_proxy_failure)"
+            try sandbox.order(.signal(SIGTERM))
+            endSoon(status: ExitStatus.signal(SIGTERM))
+        }
+    }
+
+    mutating func endNetwork(_ directory: borrowing SessionDirectory) throws(SessionError) {
+        var log = NetworkLog()
+        try network?.end(&log)
+        try write(log, directory)
+    }
+}

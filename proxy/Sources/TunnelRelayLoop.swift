@@ -1,0 +1,297 @@
+internal import CLinux
+internal import Glibc
+
+/// All tunnels of a relay, on its thread.
+///
+/// Each round takes the commands, then the events, and then gives every tunnel that can go on one turn in each
+/// direction.
+struct TunnelRelayLoop: ~Copyable {
+    /// A tunnel and its place in the list. A place without a tunnel has the number 0.
+    private struct Tunnel {
+        var id = TunnelID(number: 0)
+        var client: CInt = -1
+        var upstream: CInt = -1
+        var up = TunnelRelayFlow(counted: 0)
+        var down = TunnelRelayFlow(counted: 0)
+        var lastMoved: UInt64 = 0
+        /// Nanoseconds that the tunnel may be quiet.
+        var idle: UInt64 = 0
+        var accounts: [ByteAccount] = []
+        var onSlowed: (@Sendable () -> Void)?
+        var onEnd: (@Sendable (TunnelRelay.End) -> Void)?
+        /// It has a turn in the next round.
+        var isDue = false
+        /// It is in the list of those that a limit slows.
+        var isPaused = false
+
+        var moved: Int { up.bytes + down.bytes }
+
+        /// When the first direction that a limit slows goes on.
+        var resumesAt: UInt64 {
+            let (up, down) = (up.pausedUntil, down.pausedUntil)
+            if up == 0 || down == 0 { return max(up, down) }
+            return min(up, down)
+        }
+
+        func ends(_ direction: ByteAccount.Direction) -> TunnelRelayFlow.Ends {
+            switch direction {
+            case .up: .init(source: client, destination: upstream, direction: .up, accounts: accounts)
+            case .down: .init(source: upstream, destination: client, direction: .down, accounts: accounts)
+            }
+        }
+    }
+
+    /// Times within this are looked at together.
+    private static let tick: UInt64 = 20_000_000
+
+    private let inbox: TunnelRelay.Inbox
+    private var buffers = TunnelRelayBuffers()
+    private var tunnels: [Tunnel] = []
+    private var free: [Int] = []
+    private var places: [TunnelID: Int] = [:]
+    /// Places of tunnels that have a turn.
+    private var due: [Int] = []
+    /// Those of the present round.
+    private var round: [Int] = []
+    /// Places of tunnels that a limit slows.
+    private var paused: [Int] = []
+    /// When the next tunnel may have been quiet for too long.
+    private var nextIdle = UInt64.max
+    private var now: UInt64 = 0
+    private var isStopping = false
+
+    init(_ inbox: TunnelRelay.Inbox) { self.inbox = inbox }
+
+    /// Runs until it is told to stop; then no tunnel is left.
+    mutating func run() {
+        var ready = [box_ready](repeating: box_ready(), count: 256)
+        while !isStopping {
+            let commands = inbox.take()
+            now = TunnelRelayLoop.clock()
+            for command in commands { perform(command) }
+            // With commands, the mailbox has to be looked at again before any sleep.
+            let count = wait(for: &ready, commands.isEmpty ? timeout : 0)
+            now = TunnelRelayLoop.clock()
+            for event in ready.prefix(count) { handle(event) }
+            resumePaused()
+            giveTurns()
+            if now >= nextIdle { endIdle() }
+        }
+        for id in Array(places.keys) { end(id, .closed) }
+        for case .add(let newcomer) in inbox.stop() { newcomer.refuse() }
+    }
+
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    private static func clock() -> UInt64 {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
+    // MARK: Waiting
+
+    /// Milliseconds until something has to be done without an event; -1 is never.
+    private var timeout: CInt {
+        guard due.isEmpty else { return 0 }
+        var next = nextIdle
+        for place in paused { next = min(next, tunnels[place].resumesAt) }
+        guard next != .max else { return -1 }
+        guard next > now else { return 0 }
+        // Rounded up: waking before the time would only mean to wait again.
+        return CInt(clamping: (next - now + 999_999) / 1_000_000)
+    }
+
+    private func wait(for ready: inout [box_ready], _ timeout: CInt) -> Int {
+        let count = unsafe ready.withUnsafeMutableBufferPointer { list in
+            unsafe box_epoll_wait(inbox.events, list.baseAddress, CInt(list.count), timeout)
+        }
+        guard count >= 0 else {
+            // Nothing else can happen to an epoll instance of our own.
+            precondition(errno == EINTR, "epoll_wait")
+            return 0
+        }
+        return Int(count)
+    }
+
+    /// A place and the side in the lower half, and in the upper half bits of the tunnel's number: an event may be
+    /// about a tunnel that has ended since.
+    private static func data(_ id: TunnelID, _ place: Int, isUpstream: Bool) -> UInt64 {
+        id.number << 32 | UInt64(UInt32(place)) << 1 | (isUpstream ? 1 : 0)
+    }
+
+    private mutating func handle(_ event: box_ready) {
+        if event.data == .max {
+            var count: UInt64 = 0
+            // What it says is in the mailbox, and that is looked at in every round.
+            _ = unsafe withUnsafeMutableBytes(of: &count) { unsafe read(inbox.wake, $0.baseAddress, 8) }
+            return
+        }
+        let place = Int(UInt32(truncatingIfNeeded: event.data) >> 1)
+        let isUpstream = event.data & 1 == 1
+        guard tunnels[place].id.number != 0,
+            TunnelRelayLoop.data(tunnels[place].id, place, isUpstream: isUpstream) == event.data
+        else { return }
+        let failed = event.events & (BOX_EPOLLERR | BOX_EPOLLHUP) != 0
+        let isEnding = failed || event.events & BOX_EPOLLRDHUP != 0
+        if isEnding || event.events & BOX_EPOLLIN != 0 {
+            if isUpstream {
+                tunnels[place].down.becameReadable(isEnding: isEnding)
+            } else {
+                tunnels[place].up.becameReadable(isEnding: isEnding)
+            }
+        }
+        if failed || event.events & BOX_EPOLLOUT != 0 {
+            if isUpstream { tunnels[place].up.becameWritable() } else { tunnels[place].down.becameWritable() }
+        }
+        makeDue(place)
+    }
+
+    private mutating func makeDue(_ place: Int) {
+        guard !tunnels[place].isDue else { return }
+        tunnels[place].isDue = true
+        due.append(place)
+    }
+
+    // MARK: Commands
+
+    private mutating func perform(_ command: TunnelRelay.Command) {
+        switch command {
+        case .add(let newcomer): add(newcomer)
+        case .close(let id): end(id, .closed)
+        case .stop: isStopping = true
+        }
+    }
+
+    private mutating func add(_ newcomer: TunnelRelay.Newcomer) {
+        let place: Int
+        if let used = free.popLast() {
+            place = used
+        } else {
+            place = tunnels.count
+            tunnels.append(Tunnel())
+        }
+        places[newcomer.id] = place
+        tunnels[place] = Tunnel(
+            id: newcomer.id, client: newcomer.client, upstream: newcomer.upstream,
+            up: TunnelRelayFlow(counted: newcomer.counted.up),
+            down: TunnelRelayFlow(counted: newcomer.counted.down),
+            lastMoved: now, idle: newcomer.idle, accounts: newcomer.accounts,
+            onSlowed: newcomer.onSlowed, onEnd: newcomer.onEnd)
+        nextIdle = min(nextIdle, now &+ newcomer.idle)
+        let begun = tunnels[place].up.begin(with: newcomer.early, tunnels[place].ends(.up), &buffers, now)
+        if case .exhausted(let limit, let scope) = begun { return exhausted(newcomer.id, limit, scope) }
+        for isUpstream in [false, true] {
+            let socket = isUpstream ? newcomer.upstream : newcomer.client
+            let data = TunnelRelayLoop.data(newcomer.id, place, isUpstream: isUpstream)
+            let events = BOX_EPOLLIN | BOX_EPOLLOUT | BOX_EPOLLRDHUP | BOX_EPOLLET
+            guard box_epoll_add(inbox.events, socket, events, data) < 0 else { continue }
+            let code = errno
+            return end(newcomer.id, .broken(isUpstream ? .upstream : .client, code: code))
+        }
+        makeDue(place)
+    }
+
+    // MARK: Turns
+
+    /// One turn for everything that is due now; what becomes due meanwhile has its turn in the next round.
+    private mutating func giveTurns() {
+        swap(&due, &round)
+        for place in round where tunnels[place].id.number != 0 {
+            tunnels[place].isDue = false
+            giveTurn(place)
+        }
+        round.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func giveTurn(_ place: Int) {
+        let before = tunnels[place].moved
+        let up = tunnels[place].up.turn(tunnels[place].ends(.up), &buffers, now)
+        if endsTunnel(up, place, source: .client, destination: .upstream) { return }
+        let down = tunnels[place].down.turn(tunnels[place].ends(.down), &buffers, now)
+        if endsTunnel(down, place, source: .upstream, destination: .client) { return }
+        if tunnels[place].moved != before { tunnels[place].lastMoved = now }
+        if tunnels[place].up.isDone, tunnels[place].down.isDone { end(tunnels[place].id, .finished) }
+    }
+
+    /// Does what the result of a turn asks for, and says whether the tunnel is over.
+    private mutating func endsTunnel(
+        _ turn: TunnelRelayFlow.Turn, _ place: Int, source: TunnelRelay.Side, destination: TunnelRelay.Side
+    ) -> Bool {
+        let id = tunnels[place].id
+        switch turn {
+        case .waits, .done: return false
+        case .goesOn: makeDue(place)
+        case .paused: pause(place)
+        case .exhausted(let limit, let scope):
+            exhausted(id, limit, scope)
+            return true
+        case .readFailed(let code):
+            end(id, .broken(source, code: code))
+            return true
+        case .writeFailed(let code):
+            end(id, .broken(destination, code: code))
+            return true
+        }
+        return false
+    }
+
+    // MARK: Limits and time
+
+    private mutating func pause(_ place: Int) {
+        tunnels[place].onSlowed?()
+        tunnels[place].onSlowed = nil
+        guard !tunnels[place].isPaused else { return }
+        tunnels[place].isPaused = true
+        paused.append(place)
+    }
+
+    private mutating func resumePaused() {
+        guard !paused.isEmpty else { return }
+        var still: [Int] = []
+        for place in paused where tunnels[place].isPaused {
+            if tunnels[place].resumesAt > now {
+                still.append(place)
+            } else {
+                tunnels[place].isPaused = false
+                makeDue(place)
+            }
+        }
+        paused = still
+    }
+
+    /// A limit on all bytes of a scope ends every tunnel of that scope; a rate only the one that is too fast.
+    private mutating func exhausted(_ id: TunnelID, _ limit: String, _ scope: ByteAccount) {
+        end(id, .limit(limit))
+        guard limit != "bytes_per_second" else { return }
+        let others = tunnels.filter { $0.id.number != 0 && $0.accounts.contains { $0 === scope } }
+        for other in others { end(other.id, .limit(limit)) }
+    }
+
+    private mutating func endIdle() {
+        var next = UInt64.max
+        for place in tunnels.indices where tunnels[place].id.number != 0 {
+            let end = tunnels[place].lastMoved &+ tunnels[place].idle
+            if end <= now { self.end(tunnels[place].id, .idle) } else { next = min(next, end) }
+        }
+        nextIdle = next == .max ? next : max(next, now + TunnelRelayLoop.tick)
+    }
+
+    // MARK: The end
+
+    private mutating func end(_ id: TunnelID, _ reason: TunnelRelay.Reason) {
+        guard let place = places.removeValue(forKey: id) else { return }
+        tunnels[place].up.end(&buffers)
+        tunnels[place].down.end(&buffers)
+        let tunnel = tunnels[place]
+        tunnels[place] = Tunnel()
+        // A place in the lists of this round must not be used by a new tunnel before these are worked off.
+        if tunnel.isPaused { paused.removeAll { $0 == place } }
+        if tunnel.isDue { due.removeAll { $0 == place } }
+        free.append(place)
+        for socket in [tunnel.client, tunnel.upstream] {
+            if reason == .finished { SocketEnd.close(socket) } else { SocketEnd.reset(socket) }
+        }
+        tunnel.onEnd?(
+            TunnelRelay.End(bytesUp: tunnel.up.bytes, bytesDown: tunnel.down.bytes, reason: reason))
+    }
+}
