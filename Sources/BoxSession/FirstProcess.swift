@@ -23,12 +23,20 @@ struct FirstProcess: ~Copyable {
         control = pair.keepNear()
     }
 
-    /// Maps its ids and hands over what it is to set up; the descriptors stay the caller's.
-    borrowing func launch(_ launch: Launch, descriptors: [CInt]) throws(KernelError) {
-        let identity = launch.plan.identity
+    /// Maps its ids. Once, and before anything is asked of it.
+    borrowing func map(_ ids: Plan.Identity) throws(KernelError) {
         try Identity.write(
-            user: IdentityMapping(inside: identity.insideUID, outside: identity.outsideUID),
-            group: IdentityMapping(inside: identity.insideGID, outside: identity.outsideGID), for: child.pid)
+            user: IdentityMapping(inside: ids.insideUID, outside: ids.outsideUID),
+            group: IdentityMapping(inside: ids.insideGID, outside: ids.outsideGID), for: child.pid)
+    }
+
+    /// Lets it make what every sandbox has.
+    borrowing func layGroundwork(becoming identity: InitOrder.Identity?) throws(KernelError) {
+        try control.send(InitOrder.groundwork(becoming: identity).wire)
+    }
+
+    /// Hands over what it is to set up; the descriptors stay the caller's.
+    borrowing func launch(_ launch: Launch, descriptors: [CInt]) throws(KernelError) {
         let file = try MemoryFile.sealed(launch.wire, name: "box-plan")
         try control.send(InitOrder.launch.wire, descriptors: [file.number] + descriptors)
     }
