@@ -113,8 +113,8 @@ struct Performer: ~Copyable {
             (key: "size", value: "\(bounds.bytes)"), (key: "nr_inodes", value: "\(bounds.inodes)"),
             (key: "mode", value: String(bounds.mode, radix: 8)),
         ]
-        var attributes: MountAttributes = [.noSUID, .noDevices]
-        if !bounds.executable { attributes.insert(.noExec) }
+        let attributes: MountAttributes =
+            bounds.executable ? [.noSUID, .noDevices] : [.noSUID, .noDevices, .noExec]
         try mount("tmpfs", options, attributes, at: path, in: root)
     }
 
@@ -135,9 +135,9 @@ struct Performer: ~Copyable {
                 throw KernelError(call: "open_tree", code: ESTALE, subject: bind.target.string)
             }
         }
-        var attributes: MountAttributes = [.noSUID, .noDevices]
-        if !bind.writable { attributes.insert(.readOnly) }
-        if !bind.executable { attributes.insert(.noExec) }
+        let attributes: MountAttributes = [
+            .noSUID, .noDevices, bind.writable ? [] : .readOnly, bind.executable ? [] : .noExec,
+        ]
         try Mounts.set(attributes, on: mount, recursive: true)
         guard bind.isDirectory else { return try root.attach(mount, onNewFile: bind.target) }
         try root.makeDirectory(bind.target)

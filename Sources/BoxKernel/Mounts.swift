@@ -6,6 +6,14 @@ internal import Glibc
 package struct MountAttributes: OptionSet, Sendable {
     package let rawValue: UInt64
     package init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// The standard library's own is generic over any sequence, and shows in the time of a start.
+    package init(arrayLiteral elements: Self...) {
+        var bits: UInt64 = 0
+        for element in elements { bits |= element.rawValue }
+        rawValue = bits
+    }
+
     package static let readOnly = MountAttributes(rawValue: BOX_MOUNT_RDONLY)
     package static let noSUID = MountAttributes(rawValue: BOX_MOUNT_NOSUID)
     package static let noDevices = MountAttributes(rawValue: BOX_MOUNT_NODEV)
