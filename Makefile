@@ -22,6 +22,8 @@ BENCH_FLAGS ?=
 SWIFT ?= swift
 
 binaries := .build-bin
+# Types such as Array<Step> are looked up at run time by their mangled names unless this says no: a tenth of the start.
+direct_metadata := -Xswiftc -Xfrontend -Xswiftc -disable-concrete-type-metadata-mangled-name-accessors
 # Folders count too: a file that was added or removed changes its folder's time.
 sources := Package.swift $(shell find Sources proxy profiles)
 test_sources := $(shell find Tests)
@@ -35,7 +37,7 @@ build: $(binaries)/box $(binaries)/box-proxy
 
 # box: fully static, so that it starts fast and needs no loader inside the sandbox. Symbols are 40 % of it.
 $(binaries)/box: $(sources) | dependencies-build
-	$(SWIFT) build -c release --product box -Xswiftc -static-executable --scratch-path .build-box
+	$(SWIFT) build -c release --product box -Xswiftc -static-executable $(direct_metadata) --scratch-path .build-box
 	@mkdir -p $(binaries)
 	strip -s -o $@.new .build-box/release/box
 	mv $@.new $@

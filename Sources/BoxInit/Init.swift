@@ -61,16 +61,10 @@ struct Stage: ~Copyable {
             try Processes.newSession()
             try Stage.replaceStandardStreams()
         }
-        var (launch, inherited) = try takeLaunch()
-        // Not before: the supervisor could not have mapped the ids of a process that is not dumpable.
-        try step("isolate") { () throws(KernelError) in try ProcessAttributes.setDumpable(false) }
-        guard getpid() == 1 else {
-            throw Failure(step: "isolate", object: "process \(getpid())", code: EPERM)
-        }
-        try step("isolate") { () throws(KernelError) in
-            // Namespaces and credentials are properties of a thread: there must be only this one.
-            guard try Processes.threadCount() == 1 else { throw KernelError(call: "threads", code: EBUSY) }
-        }
+        // Before any launch: the plan's steps that every plan has.
+        var performer = Performer()
+        var (launch, inherited) = try takeLaunch(&performer)
+        try harden()
         let plan = launch.plan
         command = plan.command
         environment = plan.environment
@@ -82,7 +76,7 @@ struct Stage: ~Copyable {
         guard inherited.count == mounts.count else {
             throw Failure(step: "launch", object: "\(inherited.count) descriptors", code: EBADF)
         }
-        var performer = Performer(prepared: inherited)
+        performer.prepared = inherited
         var missing: Set<AbsolutePath> = []
         var awaits = launch.awaitsPlaceholders
         for item in plan.steps {
@@ -91,10 +85,7 @@ struct Stage: ~Copyable {
                 awaits = false
             }
             if case .readOnly(let path) = item, missing.contains(path) { continue }
-            try step(item.name) { () throws(KernelError) in try performer.perform(item) }
-            if case .becomeUser = item {
-                try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
-            }
+            try perform(item, &performer)
             if item == .enterRoot { try openTerminal(launch.streams) }
         }
         try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
@@ -116,22 +107,60 @@ struct Stage: ~Copyable {
         }
     }
 
-    /// Waits for the launch. It is made while this process starts.
-    private borrowing func takeLaunch() throws(Failure) -> (Launch, [CInt]) {
+    /// Cuts the ties to the user's processes; more than once, because a change of ids resets both. A supervisor that has
+    /// died before this line is noticed by its socket.
+    private static func dieWithParent() throws(KernelError) {
+        // Not before the ids are mapped: the supervisor could not do that to a process that is not dumpable.
+        try ProcessAttributes.setDumpable(false)
+        try ProcessAttributes.setParentDeathSignal(SIGKILL)
+    }
+
+    private borrowing func harden() throws(Failure) {
+        try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
+        guard getpid() == 1 else {
+            throw Failure(step: "isolate", object: "process \(getpid())", code: EPERM)
+        }
+        try step("isolate") { () throws(KernelError) in
+            // Namespaces and credentials are properties of a thread: there must be only this one.
+            guard try Processes.threadCount() == 1 else { throw KernelError(call: "threads", code: EBUSY) }
+        }
+    }
+
+    /// Carries out one step of a plan.
+    private borrowing func perform(_ item: Step, _ performer: inout Performer) throws(Failure) {
+        try step(item.name) { () throws(KernelError) in try performer.perform(item) }
+        if case .becomeUser = item {
+            try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
+        }
+    }
+
+    /// Waits for the launch, which is made while this process lays the groundwork.
+    private borrowing func takeLaunch(_ performer: inout Performer) throws(Failure) -> (Launch, [CInt]) {
+        var message = try takeOrder()
+        if case .groundwork(let identity) = message.order {
+            try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
+            for item in Groundwork.steps(becoming: identity) { try perform(item, &performer) }
+            message = try takeOrder()
+        }
         let bytes: [UInt8]
-        var descriptors: [CInt]
         do throws(KernelError) {
-            // The supervisor has refused what was asked for: nothing to set up, and nothing to say.
-            guard let message = try control.receive() else { _exit(0) }
-            guard case .launch = try InitOrder(checking: message.bytes), !message.descriptors.isEmpty else {
+            guard case .launch = message.order, !message.descriptors.isEmpty else {
                 throw KernelError(call: "order", code: EPROTO)
             }
-            descriptors = message.descriptors
-            bytes = try Descriptor(owning: descriptors.removeFirst()).readAll(limit: 16 << 20)
+            bytes = try Descriptor(owning: message.descriptors.removeFirst()).readAll(limit: 16 << 20)
         } catch { throw Failure(step: "launch", error) }
-        do throws(WireError) { return (try Launch(wire: bytes), descriptors) } catch {
+        do throws(WireError) { return (try Launch(wire: bytes), message.descriptors) } catch {
             throw Failure(step: "launch", object: "\(error)", code: EPROTO)
         }
+    }
+
+    /// The next order with its descriptors. Where there is none the supervisor has refused what was asked for: nothing
+    /// to set up, and nothing to say.
+    private borrowing func takeOrder() throws(Failure) -> (order: InitOrder, descriptors: [CInt]) {
+        do throws(KernelError) {
+            guard let message = try control.receive() else { _exit(0) }
+            return (try InitOrder(checking: message.bytes), message.descriptors)
+        } catch { throw Failure(step: "launch", error) }
     }
 
     /// Waits until the supervisor has made the placeholders: it does that while the mounts are made here.
@@ -144,12 +173,6 @@ struct Stage: ~Copyable {
             missing = Set(without)
         }
         return missing
-    }
-
-    /// A change of ids resets both; and a supervisor that has died before this line is noticed by its socket.
-    private static func dieWithParent() throws(KernelError) {
-        try ProcessAttributes.setDumpable(false)
-        try ProcessAttributes.setParentDeathSignal(SIGKILL)
     }
 
     /// 0, 1 and 2 were the user's own; nothing inside may ever hold those.

@@ -8,16 +8,16 @@ internal import Glibc
 struct Performer: ~Copyable {
     /// The root while it is being built; gone once it is entered.
     private var root: Root?
-    /// Whether there are an empty file and an empty directory to cover things with.
-    private var hasEmpties = false
+    /// Where an empty file and an empty directory are, to cover things with.
+    private var empties: Empties?
     /// Descriptors of the mounts that the supervisor prepared, in the order of the steps that use them.
-    private var prepared: [CInt]
+    var prepared: [CInt] = []
     /// The sockets of the network door, as far as they are made.
     private var sockets: [(kind: DoorSocket, number: CInt)] = []
     /// What makes routes, once one is wanted.
     private var door: DoorMaker?
 
-    init(prepared: [CInt]) { self.prepared = prepared }
+    init() {}
 
     /// The network door's sockets; they are given away once.
     mutating func takeSockets() -> [(kind: DoorSocket, number: CInt)] {
@@ -97,7 +97,6 @@ struct Performer: ~Copyable {
                 at: AbsolutePath(literal: "/proc"), in: root)
         case .setting(let name, let value): try root.writeSetting(name, value: value)
         case .enterRoot:
-            try removeEmpties(from: root)
             try root.enter()
             return
         case .becomeUser, .makeMountsPrivate, .mountRoot, .hostname, .loopback, .route, .listen, .unconnected,
@@ -125,8 +124,8 @@ struct Performer: ~Copyable {
             (key: "size", value: "\(bounds.bytes)"), (key: "nr_inodes", value: "\(bounds.inodes)"),
             (key: "mode", value: String(bounds.mode, radix: 8)),
         ]
-        var attributes: MountAttributes = [.noSUID, .noDevices]
-        if !bounds.executable { attributes.insert(.noExec) }
+        let attributes: MountAttributes =
+            bounds.executable ? [.noSUID, .noDevices] : [.noSUID, .noDevices, .noExec]
         try mount("tmpfs", options, attributes, at: path, in: root)
     }
 
@@ -147,9 +146,9 @@ struct Performer: ~Copyable {
                 throw KernelError(call: "open_tree", code: ESTALE, subject: bind.target.string)
             }
         }
-        var attributes: MountAttributes = [.noSUID, .noDevices]
-        if !bind.writable { attributes.insert(.readOnly) }
-        if !bind.executable { attributes.insert(.noExec) }
+        let attributes: MountAttributes = [
+            .noSUID, .noDevices, bind.writable ? [] : .readOnly, bind.executable ? [] : .noExec,
+        ]
         try Mounts.set(attributes, on: mount, recursive: true)
         guard bind.isDirectory else { return try root.attach(mount, onNewFile: bind.target) }
         try root.makeDirectory(bind.target)
@@ -201,51 +200,50 @@ struct Performer: ~Copyable {
     // MARK: - Masks
 
     private static let proc = AbsolutePath(literal: "/proc")
-    private static let emptyFile = AbsolutePath(literal: "/.empty-file")
-    private static let emptyDirectory = AbsolutePath(literal: "/.empty-directory")
-
     /// Covers a path with nothing.
     private mutating func mask(_ path: AbsolutePath, in root: borrowing Root) throws(KernelError) {
-        if !hasEmpties { try makeEmpties(in: root) }
-        guard path.isSame(orBelow: Performer.proc) else { return try maskCarefully(path, in: root) }
+        let empties: Empties
+        if let made = self.empties { empties = made } else { empties = try Empties.make() }
+        self.empties = empties
+        guard path.isSame(orBelow: Performer.proc) else { return try maskCarefully(path, empties, in: root) }
         // A fresh /proc has no links that lead elsewhere, so its files can be covered by one call each.
-        do throws(KernelError) { try root.cover(path, with: Performer.emptyFile) } catch {
+        do throws(KernelError) { try root.cover(path, with: empties.file) } catch {
             switch error.code {
             case ENOENT: return
-            case ENOTDIR: try root.cover(path, with: Performer.emptyDirectory)
+            case ENOTDIR: try root.cover(path, with: empties.directory)
             default: throw error
             }
         }
     }
 
-    private func maskCarefully(_ path: AbsolutePath, in root: borrowing Root) throws(KernelError) {
+    private func maskCarefully(
+        _ path: AbsolutePath, _ empties: Empties, in root: borrowing Root
+    ) throws(KernelError) {
         let place: Descriptor
         do throws(KernelError) { place = try root.place(path) } catch {
             if error.code == ENOENT { return }
             throw error
         }
         let isDirectory = try FileStatus.of(place.number).kind == .directory
-        let empty = try root.place(isDirectory ? Performer.emptyDirectory : Performer.emptyFile)
-        let mount = try Mounts.clone("", at: empty.number, recursive: false)
+        let mount = try Mounts.clone(isDirectory ? empties.directory : empties.file, recursive: false)
         try Mounts.attach(mount, on: place, path.string)
     }
 
-    /// An empty file and an empty directory, each a read-only mount of its own: what is mounted from it is, too.
-    private mutating func makeEmpties(in root: borrowing Root) throws(KernelError) {
-        try root.makeFile(Performer.emptyFile)
-        try root.makeDirectory(Performer.emptyDirectory, mode: 0o555)
-        for path in [Performer.emptyFile, Performer.emptyDirectory] {
-            try Performer.cover(path, in: root, adding: [.readOnly, .noSUID, .noDevices, .noExec])
-        }
-        hasEmpties = true
-    }
+    /// An empty file and an empty directory on a read-only mount: what is mounted from it is read-only, too. They lie
+    /// in the old root, over a place that nothing is mounted from, and go with it.
+    private struct Empties {
+        let file: String
+        let directory: String
 
-    /// The names go; what is mounted elsewhere stays.
-    private func removeEmpties(from root: borrowing Root) throws(KernelError) {
-        guard hasEmpties else { return }
-        for path in [Performer.emptyFile, Performer.emptyDirectory] {
-            try root.detach(path)
-            try root.remove(path, directory: path == Performer.emptyDirectory)
+        static func make() throws(KernelError) -> Empties {
+            let mount = try Mounts.filesystem(
+                "tmpfs", options: [("size", "4096"), ("nr_inodes", "8"), ("mode", "555")], attributes: [])
+            _ = try Descriptor.open("file", O_CREAT | O_WRONLY | O_EXCL, mode: 0o444, at: mount.number)
+            try check("mkdir", unsafe mkdirat(mount.number, "directory", 0o555))
+            try Mounts.set([.readOnly, .noSUID, .noDevices, .noExec], on: mount, recursive: false)
+            let place = unsafe access("/sys", F_OK) == 0 ? "/sys" : "/dev"
+            try Mounts.attach(mount, over: place)
+            return Empties(file: place + "/file", directory: place + "/directory")
         }
     }
 

@@ -53,7 +53,7 @@ struct Reaper: ~Copyable {
 
     private borrowing func obey(_ order: InitOrder) throws(KernelError) {
         switch order {
-        case .launch, .start, .placeholders: return
+        case .groundwork, .launch, .start, .placeholders: return
         case .signal(let number):
             // What a terminal sends goes to the group, what kill(1) sends to the process: as without a sandbox.
             let toGroup = [SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGCONT].contains(number)

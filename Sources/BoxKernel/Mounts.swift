@@ -6,6 +6,14 @@ internal import Glibc
 package struct MountAttributes: OptionSet, Sendable {
     package let rawValue: UInt64
     package init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// The standard library's own is generic over any sequence, and shows in the time of a start.
+    package init(arrayLiteral elements: Self...) {
+        var bits: UInt64 = 0
+        for element in elements { bits |= element.rawValue }
+        rawValue = bits
+    }
+
     package static let readOnly = MountAttributes(rawValue: BOX_MOUNT_RDONLY)
     package static let noSUID = MountAttributes(rawValue: BOX_MOUNT_NOSUID)
     package static let noDevices = MountAttributes(rawValue: BOX_MOUNT_NODEV)
@@ -141,12 +149,6 @@ package struct Root: ~Copyable {
         try check("symlink", unsafe symlinkat(target, descriptor.number, Root.relative(path)), path.string)
     }
 
-    /// Removes an empty directory or a file that was made here.
-    package borrowing func remove(_ path: AbsolutePath, directory: Bool) throws(KernelError) {
-        let flags = directory ? AT_REMOVEDIR : 0
-        try check("unlink", unsafe unlinkat(descriptor.number, Root.relative(path), flags), path.string)
-    }
-
     /// Attaches a mount at an existing path inside.
     package borrowing func attach(_ mount: borrowing Descriptor, at path: AbsolutePath) throws(KernelError) {
         let place = try place(path)
@@ -171,18 +173,12 @@ package struct Root: ~Copyable {
         try Mounts.attach(mount, on: file, path.string)
     }
 
-    /// Covers a path with what is mounted at another one, in one call. Links are followed, so this is only for trees
-    /// that nobody else can have changed.
-    package borrowing func cover(_ path: AbsolutePath, with source: AbsolutePath) throws(KernelError) {
+    /// Covers a path with what lies at a path of the old root, in one call. Links are followed, so this is only for
+    /// trees that nobody else can have changed.
+    package borrowing func cover(_ path: AbsolutePath, with source: String) throws(KernelError) {
         try check("fchdir", fchdir(descriptor.number), "new root")
-        let result = unsafe box_bind(Root.relative(source), Root.relative(path))
+        let result = unsafe box_bind(source, Root.relative(path))
         try check("mount", result, path.string)
-    }
-
-    /// Takes the uppermost mount off a path.
-    package borrowing func detach(_ path: AbsolutePath) throws(KernelError) {
-        try check("fchdir", fchdir(descriptor.number), "new root")
-        try check("umount2", unsafe box_detach_mount(Root.relative(path)), path.string)
     }
 
     /// Writes a setting through the `/proc` inside.

@@ -154,7 +154,9 @@ package enum InitReport: Equatable, Sendable {
 
 /// What the supervisor tells the sandbox's first process.
 package enum InitOrder: Equatable, Sendable {
-    /// The ids are mapped; the launch and all that belongs to it is attached.
+    /// The ids are mapped, and the `Groundwork` can be made; root becomes this identity first.
+    case groundwork(becoming: Identity?)
+    /// The launch and all that belongs to it is attached; the ids are mapped.
     case launch
     /// The placeholders are there, but for these names, whose directories are not writable.
     case placeholders(without: [AbsolutePath])
@@ -168,6 +170,12 @@ package enum InitOrder: Equatable, Sendable {
     package var wire: [UInt8] {
         var writer = WireWriter()
         switch self {
+        case .groundwork(let identity):
+            writer.write(UInt8(5))
+            writer.write(identity) { writer, identity in
+                writer.write(Int(identity.uid))
+                writer.write(Int(identity.gid))
+            }
         case .launch: writer.write(UInt8(0))
         case .start: writer.write(UInt8(1))
         case .signal(let number):
@@ -193,8 +201,23 @@ package enum InitOrder: Equatable, Sendable {
         case 4:
             self = .placeholders(
                 without: try reader.list { (r: inout WireReader) throws(WireError) in try r.path() })
+        case 5:
+            self = .groundwork(
+                becoming: try reader.optional { (r: inout WireReader) throws(WireError) in
+                    Identity(uid: try r.uint32(), gid: try r.uint32())
+                })
         default: throw reader.malformed("order")
         }
         try reader.finish()
+    }
+
+    /// The ids inside.
+    package struct Identity: Equatable, Sendable {
+        package let uid: UInt32
+        package let gid: UInt32
+        package init(uid: UInt32, gid: UInt32) {
+            self.uid = uid
+            self.gid = gid
+        }
     }
 }

@@ -63,6 +63,12 @@ package struct Plan: Equatable, Sendable {
             self.outsideGID = outsideGID
             self.name = name
         }
+
+        /// Whether the kernel sees the same.
+        package func hasSameIDs(as other: Identity) -> Bool {
+            insideUID == other.insideUID && insideGID == other.insideGID && outsideUID == other.outsideUID
+                && outsideGID == other.outsideGID
+        }
     }
 
     /// The network door.
@@ -166,7 +172,10 @@ package struct Plan: Equatable, Sendable {
     /// Leaves out the steps that a predicate names.
     package mutating func remove(where drop: (Step) -> Bool) { steps.removeAll(where: drop) }
 
-    private static func ordered(_ steps: [Step]) -> [Step] {
+    /// Puts steps that are in order already in the place of all.
+    mutating func replaceSteps(by ordered: [Step]) { steps = ordered }
+
+    static func ordered(_ steps: [Step]) -> [Step] {
         let byPath: Set = [3, 5]
         // Worked out once for each step: sorting asks for them many times.
         let keys = steps.map { step in

@@ -5,13 +5,9 @@ package import BoxTypes
 extension Planner {
     /// The file system, in any order; the plan sorts it.
     func makeFiles(identity: Plan.Identity, grants: [Grant]) -> [Step] {
-        var steps: [Step] = [
-            .makeMountsPrivate, .mountRoot(bytes: 4 << 20 + certificateBytes, inodes: 4096), .enterRoot,
-            .sealRoot,
-        ]
+        var steps = Planner.foundation + [.enterRoot, .sealRoot]
         steps += makeSystem()
         steps += makeEtc(identity: identity) + makeCertificates()
-        steps += makeDevices()
         steps += makeProcesses()
         steps += makePrivatePlaces()
         steps += grants.map(bind)
@@ -20,21 +16,21 @@ extension Planner {
         return steps
     }
 
-    /// `/usr`, and what stands beside it on systems that are not merged.
+    /// What stands beside `/usr`: links to it, or directories on systems that are not merged.
     private func makeSystem() -> [Step] {
-        var steps: [Step] = [systemBind(AbsolutePath(literal: "/usr"), executable: true)]
+        var steps: [Step] = []
         for (name, kind) in facts.systemDirectories.sorted(by: { $0.key < $1.key }) {
             guard let path = try? AbsolutePath("/" + name) else { continue }
             switch kind {
             case .link(let target): steps.append(.link(path, to: target))
-            case .directory: steps.append(systemBind(path, executable: true))
+            case .directory: steps.append(Planner.systemBind(path, executable: true))
             case .file, .other: continue
             }
         }
         return steps
     }
 
-    private func systemBind(_ path: AbsolutePath, executable: Bool, isDirectory: Bool = true) -> Step {
+    private static func systemBind(_ path: AbsolutePath, executable: Bool, isDirectory: Bool = true) -> Step {
         .bind(
             Step.Bind(
                 source: .path(path), target: path, writable: false, executable: executable,
@@ -62,8 +58,8 @@ extension Planner {
             guard let path = path(name) else { continue }
             switch kind {
             case .link(let target): steps.append(.link(path, to: target))
-            case .directory: steps.append(systemBind(path, executable: false))
-            case .file: steps.append(systemBind(path, executable: false, isDirectory: false))
+            case .directory: steps.append(Planner.systemBind(path, executable: false))
+            case .file: steps.append(Planner.systemBind(path, executable: false, isDirectory: false))
             case .other: continue
             }
         }
@@ -79,7 +75,18 @@ extension Planner {
         return known ? facts.user.shell : "/bin/sh"
     }
 
-    private func makeDevices() -> [Step] {
+    /// What is there whatever the policy says.
+    static let foundation: [Step] =
+        [
+            .makeMountsPrivate,
+            // Small files only; a bundle of certificates may be among them.
+            .mountRoot(bytes: 16 << 20, inodes: 4096),
+            systemBind(AbsolutePath(literal: "/usr"), executable: true), .processes, .hostname(hostname), .loopback,
+            // Servers inside may listen on any port of their own loopback.
+            .setting("net/ipv4/ip_unprivileged_port_start", value: "0"),
+        ] + devices
+
+    private static var devices: [Step] {
         let devices: [(String, UInt32, UInt32)] = [
             ("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
             ("tty", 5, 0),
@@ -102,16 +109,14 @@ extension Planner {
     }
 
     private func makeProcesses() -> [Step] {
-        var steps: [Step] = [.processes]
-        guard policy.syscalls.profile != Planner.nestedProfile else { return steps }
-        for name in Planner.maskedInProc {
-            if let path = try? AbsolutePath("/proc/" + name) { steps.append(.mask(path)) }
-        }
-        for name in ["bus", "fs", "irq", "sys"] {
-            if let path = try? AbsolutePath("/proc/" + name) { steps.append(.readOnly(path)) }
-        }
-        return steps
+        guard policy.syscalls.profile != Planner.nestedProfile else { return [] }
+        // Read-only after the settings were written through them.
+        return Planner.masks
+            + ["bus", "fs", "irq", "sys"].compactMap { (try? AbsolutePath("/proc/" + $0)).map(Step.readOnly) }
     }
+
+    /// What is hidden in `/proc`, except for sandboxes inside.
+    static let masks: [Step] = maskedInProc.compactMap { (try? AbsolutePath("/proc/" + $0)).map(Step.mask) }
 
     /// The profile under which sandboxes can be made inside: any mount on `/proc` would make the kernel refuse
     /// the inner `/proc` (mount_too_revealing), and Landlock file rules would refuse every inner mount.

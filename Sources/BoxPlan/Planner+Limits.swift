@@ -36,11 +36,7 @@ extension Planner {
 
     /// Settings of the sandbox's own namespaces.
     func makeSettings() -> [Step] {
-        var steps: [Step] = [
-            .hostname(Planner.hostname), .loopback,
-            // Servers inside may listen on any port of their own loopback.
-            .setting("net/ipv4/ip_unprivileged_port_start", value: "0"),
-        ]
+        var steps: [Step] = []
         if policy.syscalls.profile != Planner.nestedProfile {
             // Besides the filter: a hole in one is not a hole in both.
             steps.append(.setting("user/max_user_namespaces", value: "0"))

@@ -5,7 +5,7 @@ package import BoxTypes
 extension Planner {
     var hasNetwork: Bool { policy.network.mode == .proxy }
 
-    /// Routes and sockets inside, after the loopback interface, which `makeSettings` switches on.
+    /// Routes and sockets inside, after the loopback interface, which the foundation switches on.
     func makeNetwork() throws(PlanError) -> [Step] {
         guard hasNetwork else { return [] }
         let opening = DoorOpening(for: policy.network.allow)
@@ -74,14 +74,6 @@ extension Planner {
             .file(Planner.certificateBundle, content: certificates.bundle + certificates.extra),
         ]
         return files + certificates.places.map { .substitute($0, by: Planner.certificateBundle) }
-    }
-
-    /// What these files need on the root's tmpfs, in bytes.
-    var certificateBytes: Int {
-        guard hasNetwork, let certificates = facts.certificates else { return 0 }
-        let bytes = certificates.bundle.utf8.count + 2 * certificates.extra.utf8.count
-        // In whole megabytes, so that plans are easy to read.
-        return (bytes >> 20 + 1) << 20
     }
 }
 

@@ -118,24 +118,35 @@ package struct Planner {
         AbsolutePath(literal: "/usr"), AbsolutePath(literal: "/opt"),
     ]
 
-    /// The one id of the sandbox. Never 0 outside: the kernel's own checks of `/proc/sys` know only that.
     private func makeIdentity() throws(PlanError) -> Plan.Identity {
         let user = facts.user
-        guard facts.isRoot else {
-            return Plan.Identity(
-                insideUID: user.uid, insideGID: user.gid, outsideUID: user.uid, outsideGID: user.gid,
-                name: user.name)
-        }
-        guard let outside = facts.unprivilegedID else {
+        guard
+            let identity = Planner.identity(
+                user: (user.uid, user.gid, user.name), unprivileged: facts.unprivilegedID,
+                owner: (facts.project.node.uid, facts.project.node.gid))
+        else {
             throw .identity(
                 "box was started as root, and this user namespace has no unprivileged id to give to the "
                     + "sandbox. Start box as an ordinary user")
         }
+        return identity
+    }
+
+    /// The one id of a sandbox: the user's own, and for root the unprivileged one; nil if there is none. Never 0 outside:
+    /// the kernel's own checks of `/proc/sys` know only that. `owner` is whose the project is.
+    package static func identity(
+        user: (uid: UInt32, gid: UInt32, name: String), unprivileged: UInt32?, owner: (uid: UInt32, gid: UInt32)
+    ) -> Plan.Identity? {
+        guard user.uid == 0 else {
+            return Plan.Identity(
+                insideUID: user.uid, insideGID: user.gid, outsideUID: user.uid, outsideGID: user.gid,
+                name: user.name)
+        }
+        guard let unprivileged else { return nil }
         // The project's owner, so that ownership looks as on the host; root's own projects get an ordinary id.
-        let owner = facts.project.node
         return Plan.Identity(
             insideUID: owner.uid == 0 ? 1000 : owner.uid, insideGID: owner.gid == 0 ? 1000 : owner.gid,
-            outsideUID: outside, outsideGID: outside, name: "box")
+            outsideUID: unprivileged, outsideGID: unprivileged, name: "box")
     }
 
     private func makeSummary(grants: [Grant]) -> Plan.Summary {

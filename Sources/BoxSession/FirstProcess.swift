@@ -8,6 +8,7 @@ internal import Glibc
 struct FirstProcess: ~Copyable {
     private let child: Child
     private let control: Channel
+    private var network: NetworkNamespace?
 
     /// Starts it in seven namespaces of its own, born into the control group `group` (a directory, or -1), at `entry`.
     /// It waits for `launch`.
@@ -19,24 +20,33 @@ struct FirstProcess: ~Copyable {
         var start = Child.Start(.entry(entry), namespaces: true)
         start.inherit = [pair.far.number]
         start.controlGroup = group
-        self.child = try Child(starting: start)
+        let child = try Child(starting: start)
+        // Now: when it has begun its work the kernel lets nobody look.
+        network = try NetworkNamespace(of: child.pid)
+        self.child = child
         control = pair.keepNear()
     }
 
     /// Its number on the host; its own as long as this value lives.
     var pid: CInt { child.pid }
 
-    /// Opens its network. Only before the launch: later the kernel lets nobody look.
-    borrowing func openNetwork() throws(KernelError) -> NetworkNamespace {
-        try NetworkNamespace(of: child.pid)
+    /// The way into its network, which is given away once.
+    mutating func takeNetwork() -> NetworkNamespace? { network.take() }
+
+    /// Maps its ids. Once, and before anything is asked of it.
+    borrowing func map(_ ids: Plan.Identity) throws(KernelError) {
+        try Identity.write(
+            user: IdentityMapping(inside: ids.insideUID, outside: ids.outsideUID),
+            group: IdentityMapping(inside: ids.insideGID, outside: ids.outsideGID), for: child.pid)
     }
 
-    /// Maps its ids and hands over what it is to set up; the descriptors stay the caller's.
+    /// Lets it make what every sandbox has.
+    borrowing func layGroundwork(becoming identity: InitOrder.Identity?) throws(KernelError) {
+        try control.send(InitOrder.groundwork(becoming: identity).wire)
+    }
+
+    /// Hands over what it is to set up; the descriptors stay the caller's.
     borrowing func launch(_ launch: Launch, descriptors: [CInt]) throws(KernelError) {
-        let identity = launch.plan.identity
-        try Identity.write(
-            user: IdentityMapping(inside: identity.insideUID, outside: identity.outsideUID),
-            group: IdentityMapping(inside: identity.insideGID, outside: identity.outsideGID), for: child.pid)
         let file = try MemoryFile.sealed(launch.wire, name: "box-plan")
         try control.send(InitOrder.launch.wire, descriptors: [file.number] + descriptors)
     }

@@ -121,7 +121,7 @@ extension HostFacts {
 
     /// A fixed high id, outside the ranges that distributions and container tools give out; in a container, where
     /// only the low ids exist, the highest of those.
-    private static func unprivilegedID() -> UInt32? {
+    static func unprivilegedID() -> UInt32? {
         guard let map = SmallFile.read("/proc/self/uid_map") else { return nil }
         var candidates: [UInt32] = []
         for line in map.split(separator: "\n") {

@@ -8,14 +8,20 @@ internal import Glibc
 /// to mount over.
 ///
 /// box removes them when the sandbox is gone. If box itself is killed, a process of their own does that: a pipe tells
-/// it. A placeholder is known by what it is (empty or with its fixed content, write-protected, dated to the beginning
-/// of time), so one that a power failure left behind is recognised and removed by the next session.
-/// Sessions of one project share them by a lock on the project's directory; the last one out removes them.
+/// it. A placeholder is known by what it is (empty or with its fixed content, dated to the beginning of time, a file
+/// write-protected, a directory with the sticky bit), so one that a power failure left behind is recognised and removed
+/// by the next session. Sessions of one project share them by a lock on the project's directory; the last one out
+/// removes them.
+///
+/// Directories are not deleted but moved to a stock in the state directory, where that is on the same file system: ext4
+/// takes a hundred times as long to free a directory as to move one.
 struct Placeholders: ~Copyable {
-    private let keeper: CInt
+    private var keeper: CInt = -1
     /// The names that could not be made because their directory is not writable.
     let unneeded: Set<AbsolutePath>
     private let made: [AbsolutePath]
+    /// Where directories wait for the next session.
+    private let stock: String
     /// The project's directory with a shared lock.
     private var lock: Descriptor?
     /// Its end of file tells the keeper that box is gone.
@@ -36,13 +42,16 @@ struct Placeholders: ~Copyable {
     }
 
     private static func isDated(_ status: FileStatus) -> Bool {
-        status.modified == date && status.mode & 0o222 == 0
+        guard status.modified == date else { return false }
+        return status.kind == .directory ? status.mode & sticky != 0 : status.mode & 0o222 == 0
     }
 
-    /// Makes those that are missing and starts their keeper. A name in a directory that is not writable is left out:
-    /// nothing inside can make it either.
+    private static let sticky: UInt32 = 0o1000
+
+    /// Makes those that are missing. A name in a directory that is not writable is left out: nothing inside can make it
+    /// either.
     static func make(
-        _ wanted: [Plan.Placeholder], in project: AbsolutePath
+        _ wanted: [Plan.Placeholder], in project: AbsolutePath, stock: String
     ) throws(SessionError) -> Placeholders {
         let step = "protect what is not in \(project) yet"
         do throws(KernelError) {
@@ -52,13 +61,13 @@ struct Placeholders: ~Copyable {
             var unneeded: Set<AbsolutePath> = []
             var made: [AbsolutePath] = []
             for placeholder in wanted {
-                if try make(placeholder) {
+                if try make(placeholder, stock) {
                     made.append(placeholder.path)
                 } else {
                     unneeded.insert(placeholder.path)
                 }
             }
-            return try Placeholders(keeping: made, unneeded: unneeded, lock: directory)
+            return Placeholders(made, stock, unneeded: unneeded, lock: directory)
         } catch {
             let advice = "Make the directory writable (chmod u+w), or use --workspace none"
             throw SessionError(step: step, error, hint: error.code == EACCES ? advice : "")
@@ -66,16 +75,19 @@ struct Placeholders: ~Copyable {
     }
 
     /// Makes one, unless it is there; false if its directory is not writable.
-    private static func make(_ placeholder: Plan.Placeholder) throws(KernelError) -> Bool {
+    private static func make(_ placeholder: Plan.Placeholder, _ stock: String) throws(KernelError) -> Bool {
         let path = placeholder.path.string
         var code: CInt
         switch placeholder.content {
-        case .directory: code = unsafe mkdir(path, 0o555) == 0 ? 0 : errno
+        case .directory:
+            // One from the stock has its date still.
+            if move(stock + "/" + name(of: placeholder.path), to: path) { return true }
+            code = unsafe mkdir(path, 0o755 | sticky) == 0 ? 0 : errno
         case .socket:
             code = unsafe mknod(path, S_IFSOCK | 0o444, 0) == 0 ? 0 : errno
             // A file system without special files has directories.
             if code == EPERM || code == EOPNOTSUPP || code == EINVAL {
-                code = unsafe mkdir(path, 0o555) == 0 ? 0 : errno
+                code = unsafe mkdir(path, 0o755 | sticky) == 0 ? 0 : errno
             }
         case .file(let content): code = try makeFile(path, content)
         }
@@ -107,25 +119,36 @@ struct Placeholders: ~Copyable {
         return 0
     }
 
+    /// Moves a directory to a name that is free.
+    private static func move(_ from: String, to path: String) -> Bool {
+        unsafe box_rename_noreplace(from, path) == 0
+    }
+
+    private static func name(of path: AbsolutePath) -> String { path.components.last.map(String.init) ?? "" }
+
     private init(
-        keeping made: [AbsolutePath], unneeded: Set<AbsolutePath>, lock: consuming Descriptor
-    ) throws(KernelError) {
+        _ made: [AbsolutePath], _ stock: String, unneeded: Set<AbsolutePath>, lock: consuming Descriptor
+    ) {
         self.unneeded = unneeded
         self.made = made
-        guard !made.isEmpty else {
-            keeper = -1
-            return
-        }
-        let pipe = try Pipe()
-        let pid = try check("fork", fork())
-        if pid == 0 { Placeholders.keep(made, lock: lock.number, until: pipe.numbers().read) }
-        keeper = pid
-        alive = pipe.keepWrite()
-        self.lock = .some(consume lock)
+        self.stock = stock
+        self.lock = made.isEmpty ? nil : .some(consume lock)
+    }
+
+    /// Starts their keeper.
+    mutating func keep() throws(SessionError) {
+        guard let number = lock?.number else { return }
+        do throws(KernelError) {
+            let pipe = try Pipe()
+            let pid = try check("fork", fork())
+            if pid == 0 { Placeholders.keep(made, stock, lock: number, until: pipe.numbers().read) }
+            keeper = pid
+            alive = pipe.keepWrite()
+        } catch { throw SessionError(step: "protect what is not in the project yet", error) }
     }
 
     /// In the keeper: waits for box to be gone, then removes every placeholder, unless another session is there.
-    private static func keep(_ made: [AbsolutePath], lock: CInt, until pipe: CInt) -> Never {
+    private static func keep(_ made: [AbsolutePath], _ stock: String, lock: CInt, until pipe: CInt) -> Never {
         // Signals of the user's terminal are for box and its command.
         _ = setsid()
         let null = unsafe open("/dev/null", O_RDWR)
@@ -139,26 +162,44 @@ struct Placeholders: ~Copyable {
         }
         var byte: UInt8 = 0
         // A byte says that box has done it itself.
-        if retry({ unsafe read(pipe, &byte, 1) }) == 0 { remove(made, lock: lock) }
+        if retry({ unsafe read(pipe, &byte, 1) }) == 0 { remove(made, stock, lock: lock) }
         _exit(0)
     }
 
     /// Removes every placeholder, unless another session is there: its shared lock refuses this one's, and it removes
     /// them when it ends.
-    private static func remove(_ made: [AbsolutePath], lock: CInt) {
+    private static func remove(_ made: [AbsolutePath], _ stock: String, lock: CInt) {
         guard box_flock(lock, LOCK_EX | LOCK_NB) == 0 else { return }
         for path in made.reversed() {
             guard let status = try? FileStatus.of(path.string, following: false), isDated(status)
             else { continue }
-            // A directory that someone has put something into stays: rmdir(2) takes empty ones only.
-            _ = unsafe status.kind == .directory ? rmdir(path.string) : unlink(path.string)
+            if status.kind == .directory {
+                putAway(path, stock)
+            } else {
+                _ = unsafe unlink(path.string)
+            }
         }
+    }
+
+    /// Moves a directory to the stock, or removes it. One that someone has put something into stays: it has another date,
+    /// and rmdir(2) takes empty ones only.
+    private static func putAway(_ path: AbsolutePath, _ stock: String) {
+        let place = stock + "/" + name(of: path)
+        if !move(path.string, to: place) {
+            guard errno == ENOENT, unsafe mkdir(stock, 0o700) == 0, move(path.string, to: place) else {
+                _ = unsafe rmdir(path.string)
+                return
+            }
+        }
+        // Something may have been put into it at the last moment.
+        guard let moved = try? FileStatus.of(place, following: false), !isDated(moved) else { return }
+        _ = move(place, to: path.string)
     }
 
     /// Removes them; the keeper need not.
     mutating func release() {
         guard let lock = lock.take() else { return }
-        Placeholders.remove(made, lock: lock.number)
+        Placeholders.remove(made, stock, lock: lock.number)
         _ = try? alive?.write(all: [1])
         alive = nil
     }

@@ -102,9 +102,8 @@ extension HostFacts.Project {
         do throws(KernelError) {
             text = try Descriptor.open("/proc/self/mountinfo", O_RDONLY).readAll(limit: 64 << 20)
         } catch { throw SessionError(step: "find the mounts below the project", error) }
-        let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
         var found: Set<String> = []
-        for line in lines {
+        for line in ByteLines(text).holding(" " + escapeMountinfo(project.string) + "/") {
             let fields = line.split(separator: " ")
             guard fields.count > 4, let path = try? AbsolutePath(unescapeMountinfo(fields[4])),
                 let below = path.relative(to: project)
@@ -113,6 +112,22 @@ extension HostFacts.Project {
         }
         // What lies below another one goes with it.
         return found.filter { name in !found.contains { name.hasPrefix($0 + "/") } }.sorted()
+    }
+
+    /// As the kernel writes a path: space, tab, newline, backslash and `#` as octal digits.
+    private static func escapeMountinfo(_ path: String) -> String {
+        var text = ""
+        for character in path.unicodeScalars {
+            switch character {
+            case " ": text += "\\040"
+            case "\t": text += "\\011"
+            case "\n": text += "\\012"
+            case "\\": text += "\\134"
+            case "#": text += "\\043"
+            default: text.unicodeScalars.append(character)
+            }
+        }
+        return text
     }
 
     /// The kernel writes space, tab, newline and backslash as three octal digits.

@@ -21,18 +21,20 @@ struct Sandbox: ~Copyable {
         let prepared = try PreparedMounts.make(for: plan)
         defer { for number in prepared { close(number) } }
         var seed = seed
-        let process = try seed.takeProcess()
+        var rest = plan
+        let process = try seed.takeProcess(for: &rest)
         let group = seed.takeGroup()
         do throws(KernelError) {
             if let limits = plan.controlGroup { try group?.apply(limits) }
         } catch { throw SessionError(step: "limit the control group", error) }
-        do throws(KernelError) { return try launch(plan, prepared, process, group) } catch {
+        do throws(KernelError) { return try launch(plan, rest, prepared, process, group) } catch {
             throw SessionError(step: "launch the sandbox", error, hint: SandboxSeed.hint(error))
         }
     }
 
     private static func launch(
-        _ plan: Plan, _ prepared: [CInt], _ process: consuming FirstProcess, _ group: consuming ControlGroup?
+        _ plan: Plan, _ rest: Plan, _ prepared: [CInt], _ process: consuming FirstProcess,
+        _ group: consuming ControlGroup?
     ) throws(KernelError) -> Sandbox {
         let facts = StreamFacts(of: HostStreams())
         let layout = StreamLayout(facts)
@@ -41,8 +43,9 @@ struct Sandbox: ~Copyable {
         let ends = try makePipes(layout, owner: isRoot ? (identity.outsideUID, identity.outsideGID) : nil)
         defer { for number in ends.inside { close(number) } }
         let launch = Launch(
-            plan: plan, streams: try launchStreams(layout), awaitsPlaceholders: !plan.placeholders.isEmpty)
-        let namespace = plan.proxy == nil ? nil : try process.openNetwork()
+            plan: rest, streams: try launchStreams(layout), awaitsPlaceholders: !plan.placeholders.isEmpty)
+        var process = process
+        let namespace = plan.proxy == nil ? nil : process.takeNetwork()
         try process.launch(launch, descriptors: ends.inside + prepared)
         return Sandbox(process, group, plan.controlGroup?.memoryBytes != nil, facts, ends.own, namespace)
     }

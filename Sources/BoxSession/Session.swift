@@ -65,9 +65,13 @@ package struct PreparedSession: ~Copyable {
                 try recordStart(startTime)
                 try supervisor.listen(in: directory.path)
                 if !plan.placeholders.isEmpty {
-                    let made = try Placeholders.make(plan.placeholders, in: plan.workingDirectory)
+                    var made = try Placeholders.make(
+                        plan.placeholders, in: plan.workingDirectory, stock: directory.stock)
                     try supervisor.placeholdersAreMade(without: made.unneeded)
+                    // The command does not start before this is done.
+                    let keeping = Result { () throws(SessionError) in try made.keep() }
                     placeholders = consume made
+                    try keeping.get()
                 }
                 try supervisor.serve(directory, onReady: onReady)
             } catch {

@@ -8,6 +8,8 @@ internal import Glibc
 package struct SessionDirectory: ~Copyable {
     package let name: String
     let path: String
+    /// Where directories for placeholders wait, for all sessions.
+    let stock: String
     package let log: EventLog
 
     /// What a session's name may look like: it is a file name and an argument of other commands.
@@ -32,6 +34,7 @@ package struct SessionDirectory: ~Copyable {
         log = try SessionDirectory.openLog(path, chosen)
         self.name = chosen
         self.path = path
+        stock = state.string + "/placeholders"
     }
 
     private static func openLog(_ path: String, _ name: String) throws(SessionError) -> EventLog {

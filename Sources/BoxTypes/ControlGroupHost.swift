@@ -68,19 +68,21 @@ package struct ControlGroupHost: Hashable, Sendable {
         /// Finds the own group from the texts of `/proc/self/cgroup` and `/proc/self/mountinfo`.
         package init(membership: String, mounts: String) {
             // "4:memory:/path" for a hierarchy of v1, "0::/path" for v2.
-            let lines = membership.split(separator: "\n").map {
-                $0.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            }
+            let lines = Array(membership.utf8).split(separator: UInt8(ascii: "\n")).map {
+                $0.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
+            }.filter { $0.count == 3 }
             versionOne = Set(
-                lines.filter { $0.count == 3 }.flatMap { $0[1].split(separator: ",") }.map(String.init))
-            let own = lines.first { $0.count == 3 && $0[0] == "0" && $0[1].isEmpty }?[2]
-            let candidates = mounts.split(separator: "\n").compactMap { Mount($0) }
+                lines.flatMap { $0[1].split(separator: UInt8(ascii: ",")) }.map {
+                    String(decoding: $0, as: UTF8.self)
+                })
+            let own = lines.first { $0[0].elementsEqual([UInt8(ascii: "0")]) && $0[1].isEmpty }?[2]
+            let candidates = Mount.all(in: mounts)
             guard let own, !candidates.isEmpty else {
                 (chain, obstacle, isReadOnly) = ([], .notMounted, false)
                 return
             }
             for mount in candidates {
-                guard let chain = mount.chain(to: String(own)) else { continue }
+                guard let chain = mount.chain(to: String(decoding: own, as: UTF8.self)) else { continue }
                 (self.chain, obstacle, isReadOnly) = (chain, nil, mount.isReadOnly)
                 return
             }
@@ -95,7 +97,11 @@ private struct Mount {
     let point: String
     let isReadOnly: Bool
 
-    init?(_ line: Substring) {
+    static func all(in text: String) -> [Mount] {
+        ByteLines(Array(text.utf8)).holding(" - cgroup2 ").compactMap { Mount($0) }
+    }
+
+    private init?(_ line: Substring) {
         let fields = line.split(separator: " ")
         guard let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count, fields[dash + 1] == "cgroup2",
             dash >= 6

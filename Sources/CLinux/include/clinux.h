@@ -60,6 +60,7 @@ ssize_t box_send_with_fds(int fd, const void *bytes, size_t size, const int *fds
 // A truncated packet or control message is an error (EMSGSIZE), and its descriptors are closed.
 ssize_t box_recv_with_fds(int fd, void *bytes, size_t size, int *fds, int *count);
 int box_flock(int fd, int operation);
+int box_rename_noreplace(const char *from, const char *to);
 
 // --- Processes and signals ------------------------------------------------------------------------------
 int box_pidfd_open(pid_t pid);

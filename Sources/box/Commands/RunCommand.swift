@@ -105,7 +105,9 @@ struct Launcher {
             if let droppedLayer { try Mutant.announce(droppedLayer) }
         #endif
         let seed: SandboxSeed
-        do throws(SessionError) { seed = try SandboxSeed(entry: Init.entry) } catch { throw Refusal(error) }
+        do throws(SessionError) {
+            seed = try SandboxSeed(entry: Init.entry, project: options.project ?? ".")
+        } catch { throw Refusal(error) }
         // Planned before anything is made, so that nothing is left of a command that is refused.
         let draft: Request
         do {
