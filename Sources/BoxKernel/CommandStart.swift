@@ -25,7 +25,9 @@ package struct CommandStart: Sendable {
 
     /// Starts it; the caller goes on when it runs. Gives its process id, or the errno of its execution.
     package func run() -> Result<CInt, KernelError> {
-        guard streams.count == 3, !command.isEmpty else { return .failure(KernelError(call: "streams", code: EINVAL)) }
+        guard streams.count == 3, !command.isEmpty else {
+            return .failure(KernelError(call: "streams", code: EINVAL))
+        }
         let pid = unsafe withCStrings(command) { arguments in
             unsafe withCStrings(environment) { environment in
                 unsafe withCStrings(candidates) { candidates in

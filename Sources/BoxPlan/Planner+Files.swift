@@ -81,7 +81,8 @@ extension Planner {
             .makeMountsPrivate,
             // Small files only; a bundle of certificates may be among them.
             .mountRoot(bytes: 16 << 20, inodes: 4096),
-            systemBind(AbsolutePath(literal: "/usr"), executable: true), .processes, .hostname(hostname), .loopback,
+            systemBind(AbsolutePath(literal: "/usr"), executable: true), .processes, .hostname(hostname),
+            .loopback,
             // Servers inside may listen on any port of their own loopback.
             .setting("net/ipv4/ip_unprivileged_port_start", value: "0"),
         ] + devices

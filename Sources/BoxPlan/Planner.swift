@@ -135,7 +135,8 @@ package struct Planner {
     /// The one id of a sandbox: the user's own, and for root the unprivileged one; nil if there is none. Never 0 outside:
     /// the kernel's own checks of `/proc/sys` know only that. `owner` is whose the project is.
     package static func identity(
-        user: (uid: UInt32, gid: UInt32, name: String), unprivileged: UInt32?, owner: (uid: UInt32, gid: UInt32)
+        user: (uid: UInt32, gid: UInt32, name: String), unprivileged: UInt32?,
+        owner: (uid: UInt32, gid: UInt32)
     ) -> Plan.Identity? {
         guard user.uid == 0 else {
             return Plan.Identity(

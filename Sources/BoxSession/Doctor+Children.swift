@@ -87,7 +87,8 @@ extension Doctor {
                 profile: policy.syscalls.profile, kernel: facts.kernel, home: facts.user.home,
                 state: facts.stateDirectory))
         let session = PreparedSession(
-            plan: plan, directory: directory, seed: try SandboxSeed(entry: entry, project: facts.project.path.string), onReady: {})
+            plan: plan, directory: directory,
+            seed: try SandboxSeed(entry: entry, project: facts.project.path.string), onReady: {})
         let capture = try Capture.begin()
         let outcome: Result<Outcome, SessionError>
         do throws(SessionError) { outcome = .success(try session.run()) } catch { outcome = .failure(error) }
