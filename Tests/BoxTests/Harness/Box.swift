@@ -50,6 +50,8 @@ struct Box {
 
     var scratch: Scratch
     var executable = Box.binary
+    /// A program and its words before every command line of box: how it gets to another place or user.
+    var prefix: [String] = []
     /// Options of every run.
     var options = ["--workspace", "direct"]
 
@@ -89,7 +91,7 @@ struct Box {
         rig: [String] = [], directory: String? = nil, within seconds: Double = 60
     ) throws -> Outcome {
         let running = try Running(
-            rig + [executable] + arguments, environment: environment.merging(extra) { $1 },
+            rig + prefix + [executable] + arguments, environment: environment.merging(extra) { $1 },
             directory: directory ?? scratch.project, streams: .pipes(input: input))
         if let input { running.finish(input: input) }
         return try running.wait(within: seconds)
@@ -101,7 +103,7 @@ struct Box {
         streams: Running.Streams = .pipes(input: nil)
     ) throws -> Running {
         try Running(
-            [executable, "run"] + options + more + ["--"] + command,
+            prefix + [executable, "run"] + options + more + ["--"] + command,
             environment: environment.merging(extra) { $1 }, directory: scratch.project, streams: streams)
     }
 
