@@ -17,10 +17,13 @@ package enum DoorSockets {
         }
     }
 
-    /// A TCP socket that will be connected from outside, to a port inside.
+    /// A TCP socket that will be connected from outside, to a port inside: by IPv6 where there is such, since a server may
+    /// listen on ::1 alone; 127.0.0.1 can be reached by it as well.
     package static func unconnected() throws(KernelError) -> Descriptor {
-        try socket(AF_INET, isStream: true, "unconnected")
+        try socket(usesIPv6 ? AF_INET6 : AF_INET, isStream: true, "unconnected")
     }
+
+    private static let usesIPv6 = hasIPv6()
 
     /// Whether IPv6 can be used here at all.
     package static func hasIPv6() -> Bool {
@@ -36,6 +39,13 @@ package enum DoorSockets {
             case .v6: AF_INET6
             }
         let socket = try socket(family, isStream: isStream, listener.description)
+        if isStream {
+            // Connections of an earlier session that have ended do not hold the port; a listening socket does.
+            var on: CInt = 1
+            try unsafe check(
+                "setsockopt",
+                setsockopt(socket.number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size)))
+        }
         try bind(socket, listener.address, listener.port.number, listener.description)
         if isStream { try check("listen", listen(socket.number, Listener.backlog), listener.description) }
         return socket

@@ -21,6 +21,7 @@ package enum ControlRequest: Equatable, Sendable {
             writer.write(UInt8(2))
             writer.write(change.action.rawValue)
             writer.write(change.rules) { $0.write($1.description) }
+            writer.write(change.everyPort) { $0.write($1.description) }
             writer.write(change.seconds) { $0.write($1) }
         case .publish(let ports):
             writer.write(UInt8(3))
@@ -140,10 +141,12 @@ extension RuleChange {
     fileprivate init(from reader: inout WireReader) throws(WireError) {
         guard let action = Action(rawValue: try reader.string()) else { throw reader.malformed("action") }
         self.action = action
-        rules = try reader.list { (reader: inout WireReader) throws(WireError) -> HostRule in
+        let rule = { (reader: inout WireReader) throws(WireError) -> HostRule in
             let text = try reader.string()
             do throws(HostRefusal) { return try HostRule(text) } catch { throw reader.malformed("rule") }
         }
+        rules = try reader.list(rule)
+        everyPort = try reader.list(rule)
         seconds = try reader.optional { (r: inout WireReader) throws(WireError) in try r.int() }
         guard rules.count <= RuleChange.mostRules, seconds.map({ (1...366 * 86400).contains($0) }) ?? true
         else {

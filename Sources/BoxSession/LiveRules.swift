@@ -5,6 +5,8 @@ package struct RuleChange: Equatable, Sendable {
     package enum Action: String, Equatable, Sendable, CaseIterable { case allow, deny }
     package var action: Action
     package var rules: [HostRule]
+    /// Those of the denied rules that were written without a port: every port that is open for them is denied.
+    package var everyPort: [HostRule] = []
     /// Seconds after which an allowed host is as before; nil for the rest of the session.
     package var seconds: Int?
 
@@ -47,7 +49,7 @@ package struct LiveRules: Equatable, Sendable {
         change.rules.flatMap { rule in
             switch change.action {
             case .allow: allow(rule, end: change.seconds.map { now + $0 * 1000 })
-            case .deny: deny(rule)
+            case .deny: deny(rule, everyPort: change.everyPort.contains(rule))
             }
         }
     }
@@ -71,7 +73,13 @@ package struct LiveRules: Equatable, Sendable {
         return notes
     }
 
-    private mutating func deny(_ rule: HostRule) -> [String] {
+    private mutating func deny(_ rule: HostRule, everyPort: Bool) -> [String] {
+        if everyPort {
+            let ports = Set((base.allow + allowed.map(\.rule)).map(\.port)).subtracting([rule.port])
+            let others = ports.sorted().map { HostRule(rule.pattern, port: $0) }
+            let open = base.allow + allowed.map(\.rule)
+            for other in others where open.contains(where: other.meets) { _ = deny(other, everyPort: false) }
+        }
         allowed.removeAll { $0.rule == rule }
         guard !base.deny.contains(rule), !denied.contains(rule) else {
             return ["\(rule.short) was denied already"]
@@ -93,6 +101,9 @@ package struct LiveRules: Equatable, Sendable {
 }
 
 extension HostRule {
+    /// Whether some target of another rule may also be one of this.
+    fileprivate func meets(_ other: HostRule) -> Bool { covers(other) || other.covers(self) }
+
     /// Whether every target of another rule is also one of this.
     fileprivate func covers(_ other: HostRule) -> Bool {
         guard port == other.port else { return false }

@@ -14,6 +14,12 @@ package struct HostRule: Hashable, Sendable, CustomStringConvertible {
     package let pattern: Pattern
     package let port: Port
 
+    /// The same host with a port.
+    package init(_ pattern: Pattern, port: Port) {
+        self.pattern = pattern
+        self.port = port
+    }
+
     /// Parses `HOST[:PORT]`, with HOST a name, `*.name`, an IPv4 address, an IPv6 address in brackets, or a
     /// network such as `10.0.0.0/8` or `[fd00::/8]`. Refuses everything else and says what to write.
     package init(_ text: String) throws(HostRefusal) {

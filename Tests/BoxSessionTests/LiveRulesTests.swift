@@ -18,6 +18,15 @@ struct LiveRulesTests {
 
     private func deny(_ texts: String...) throws -> RuleChange { RuleChange(.deny, try rules(texts)) }
 
+    @Test func `a host denied without a port is denied on every port that is open for it`() throws {
+        let base = NetworkRules(allow: try rules(["*.a.org:22", "x.a.org", "b.org:8080", "*.c.org:25"]))
+        var live = LiveRules(base)
+        var change = try deny("x.a.org")
+        change.everyPort = change.rules
+        _ = live.apply(change, now: 0)
+        #expect(Set(live.rules.deny.map(\.description)) == ["x.a.org:443", "x.a.org:22"])
+    }
+
     private func decide(_ live: LiveRules, _ target: String) throws -> Bool {
         Allowlist(allow: live.rules.allow, deny: live.rules.deny)
             .decide(try HostTarget(authority: target, defaultPort: .https)).allowed

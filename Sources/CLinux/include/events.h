@@ -12,6 +12,8 @@ struct box_ready {
 
 int box_epoll_create(void);                             // close-on-exec
 int box_epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
+// The same for a descriptor that was added before: other events and another number from now on.
+int box_epoll_change(int epoll, int fd, uint32_t events, uint64_t data);
 int box_epoll_remove(int epoll, int fd);
 // Waits at most `milliseconds` (-1: forever) and stores at most `most` (up to 256) of what is ready.
 int box_epoll_wait(int epoll, struct box_ready *ready, int most, int milliseconds);

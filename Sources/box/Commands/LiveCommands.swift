@@ -120,7 +120,10 @@ struct AllowCommand: ParsableCommand {
 struct DenyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "deny", abstract: "Keep running sessions from a host, at once.",
-        discussion: "It is stronger than any rule that allows the host, and closes its open connections.")
+        discussion: """
+            It is stronger than any rule that allows the host, and closes its open connections. Without a port, every \
+            port is closed that a rule opens for the host.
+            """)
 
     @OptionGroup var choice: SessionChoice
 
@@ -129,8 +132,12 @@ struct DenyCommand: ParsableCommand {
 
     func run() throws {
         let rules = try OptionValues.rules(hosts, "deny")
+        var change = RuleChange(.deny, rules)
+        // The rule of a text with a port is spelled with it; on other ports than 443 it always is.
+        change.everyPort = zip(hosts, rules).filter { $0.1.port == .https && !$0.0.hasSuffix(":443") }.map(
+            \.1)
         let names = rules.map(\.short).joined(separator: ", ")
-        try choice.ask(.change(RuleChange(.deny, rules)), "\(names) denied")
+        try choice.ask(.change(change), "\(names) denied")
     }
 }
 
