@@ -58,7 +58,12 @@ $(binaries)/box-proxy: $(sources) | dependencies-build $(binaries)/box
 demo: build
 	@scripts/demo $(binaries)/box
 
-test: dependencies-test build .build/tests-built
+# Readers of hostile bytes, instrumented, with libFuzzer.
+.build-fuzz/built: $(sources) $(shell find Tests/Fuzz -name '*.swift' -o -name build.sh) | build
+	Tests/Fuzz/build.sh .build-fuzz/bin
+	@touch $@
+
+test: dependencies-test build .build/tests-built .build-fuzz/built
 	@scripts/test
 
 bench: dependencies-bench build
@@ -68,7 +73,7 @@ bench: dependencies-bench build
 mutants: dependencies-test .build/tests-built
 	@scripts/mutants
 
-fuzz: dependencies-build
+fuzz: .build-fuzz/built
 	@scripts/fuzz $(FUZZ_SECONDS)
 
 test-kernel: dependencies-kernel build

@@ -12,7 +12,8 @@ struct ProxyProcess: ~Copyable {
     /// What came over the control socket.
     enum Message {
         case ready
-        case event(Event)
+        /// At least one, in the order in which they happened.
+        case events([Event])
         case failed(String)
         /// The rules of that number are in force, and how many tunnels they closed.
         case applied(number: Int, tunnelsClosed: Int)
@@ -118,7 +119,10 @@ struct ProxyProcess: ~Copyable {
         do throws(WireError) {
             switch ProxyMessage(rawValue: tag) {
             case .ready: return .ready
-            case .event: return .event(try Event(from: &reader))
+            case .event:
+                var events: [Event] = []
+                repeat { events.append(try Event(from: &reader)) } while !reader.isAtEnd
+                return .events(events)
             case .failed: return .failed(try reader.string())
             case .applied: return .applied(number: try reader.int(), tunnelsClosed: try reader.int())
             case .wantsSockets: return .wantsSockets

@@ -251,7 +251,7 @@ struct SessionNetwork: ~Copyable {
         guard let message = try proxy?.receive() else { return }
         switch message {
         case .ready: isReady = true
-        case .event(let event): log.take(event, &owners)
+        case .events(let events): for event in events { log.take(event, &owners) }
         case .applied(let number, let closed):
             if current?.number == number { try finish(tunnelsClosed: closed, &log) }
         case .wantsSockets:
@@ -280,7 +280,7 @@ struct SessionNetwork: ~Copyable {
         try last.askToEnd()
         reading: while true {
             switch try last.receive() {
-            case .event(let event): log.take(event, &owners)
+            case .events(let events): for event in events { log.take(event, &owners) }
             case .ready, .applied, .wantsSockets: continue
             case .failed, .end: break reading
             }

@@ -149,7 +149,7 @@ package enum ProxyMessage: UInt8, Sendable {
     /// Sockets (`SCM_RIGHTS`), and in the payload the list of what each is for (`DoorSocket`), in the same order.
     case sockets = 2
     case ready = 3
-    /// A `BoxAudit.Event`.
+    /// One or more `BoxAudit.Event`s, to the end of the message.
     case event = 4
     /// The proxy could not start; a text follows.
     case failed = 5

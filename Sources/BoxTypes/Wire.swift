@@ -71,6 +71,9 @@ package struct WireReader: Sendable {
         guard at == bytes.count else { throw .trailing(bytes.count - at) }
     }
 
+    /// Whether everything was read.
+    package var isAtEnd: Bool { at == bytes.count }
+
     /// The error for a value at the present position that no writer makes.
     package func malformed(_ what: String) -> WireError { .malformed(at: at, what: what) }
 
