@@ -144,13 +144,13 @@ extension Accounts {
 }
 
 extension NetworkLimits {
-    /// The rate of requests. Half of a minute's may begin at once, since programs begin in bursts; over any
-    /// minute that makes at most one and a half times the limit.
+    /// The rate of requests. A minute's worth may begin at once, since programs begin in bursts; then they come back
+    /// one by one, so that two minutes in a row are never more than the limit and one minute's worth besides.
     fileprivate func requests(now: UInt64) -> TokenBucket? {
         requestsPerMinute.map { perMinute in
             let rate = Double(max(perMinute, 0))
             return TokenBucket(
-                perSecond: rate / 60, burst: perMinute > 0 ? max(1, rate / 2) : 0, now: now)
+                perSecond: rate / 60, burst: rate, now: now)
         }
     }
 }

@@ -19,21 +19,20 @@ extension ClientHandler {
     /// Reads each side that is wanted, as long as the other side takes the bytes.
     func pull() {
         guard let peer else { return }
-        let other = upstream?.peer
         let mayAsk = connection.phase != .head || !door.isBehind
         if isFinishing
-            || (connection.wantsClient && mayAsk && pauses.up == nil && other?.isWritable ?? true)
+            || (connection.wantsClient && mayAsk && pauses.up == nil && upstream?.isWritable ?? true)
         {
             peer.read()
         }
-        if connection.wantsUpstream, pauses.down == nil, peer.isWritable { other?.read() }
+        if connection.wantsUpstream, pauses.down == nil, peer.isWritable { upstream?.read() }
     }
 
     /// Sends bytes to the origin server, unless a limit says that they stay here.
     func sendUp(_ bytes: ByteBuffer) {
         // What the next proxy is asked is none of the request's bytes.
         guard connection.phase == .upstreamProxy || count(bytes.readableBytes, .up) else { return }
-        upstream?.peer?.write(bytes)
+        upstream?.write(bytes)
     }
 
     // MARK: Limits
@@ -76,7 +75,7 @@ extension ClientHandler {
     }
 
     private func pause(_ direction: ByteAccount.Direction, _ nanoseconds: UInt64) {
-        guard let loop = peer?.context.eventLoop else { return }
+        guard let loop = peer?.loop else { return }
         let delay = TimeAmount.nanoseconds(Int64(clamping: nanoseconds))
         switch direction {
         case .up:
@@ -99,28 +98,22 @@ extension ClientHandler {
     /// Starts the clock of the phase that the connection is in now.
     func watchPhase() {
         let phase = isFinishing ? .over : connection.phase
-        guard phase != timedPhase, let loop = peer?.context.eventLoop else { return }
-        timer?.cancel()
+        guard phase != timedPhase else { return }
         timedPhase = phase
         lastActivity = .now()
-        arm(loop, phase, after: patience(phase))
+        deadline = lastActivity + patience(phase)
     }
 
-    func arm(_ loop: any EventLoop, _ phase: ProxyConnection.Phase, after delay: TimeAmount) {
-        timer = loop.assumeIsolated().scheduleTask(in: delay) { [weak self] in self?.timeIsUp(loop, phase) }
-    }
-
-    private func timeIsUp(_ loop: any EventLoop, _ phase: ProxyConnection.Phase) {
-        timer = nil
-        if phase == .over {
-            peer?.close()
-            return
+    /// Looks whether the present phase has taken too long. The door asks now and then: times are not exact, but no
+    /// connection needs a timer of its own.
+    func checkTime(_ now: NIODeadline) {
+        guard now >= deadline, let phase = timedPhase else { return }
+        if phase == .over { return close() }
+        if phase.countsFromLastByte {
+            deadline = lastActivity + patience(phase)
+            guard now >= deadline else { return }
         }
-        let quiet = NIODeadline.now() - lastActivity
-        if phase.countsFromLastByte, quiet < patience(phase) {
-            arm(loop, phase, after: patience(phase) - quiet)
-            return
-        }
+        deadline = .distantFuture
         perform(connection.timedOut())
     }
 

@@ -2,11 +2,8 @@ internal import BoxAudit
 internal import BoxTypes
 internal import NIOCore
 
-/// A program's side: tells the `ProxyConnection` what happened and does what it answers. It decides nothing.
-final class ClientHandler: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
+/// A program's connection: tells the `ProxyConnection` what happened and does what it answers. It decides nothing.
+final class ClientHandler: PeerOwner {
     /// What kind of listener took the connection.
     enum Source: Sendable {
         case http, socks, transparent
@@ -14,58 +11,46 @@ final class ClientHandler: ChannelInboundHandler {
     }
 
     let door: Door
-    private let source: Source
-    var connection = ProxyConnection()
-    var peer: Peer?
-    var upstream: UpstreamHandler?
+    var connection: ProxyConnection
+    /// The program's side; nil when it is closed or given away.
+    private(set) var peer: Peer?
+    /// The origin server's side.
+    var upstream: Peer?
     var meter = Meter()
     var began = NIODeadline.now()
     var lastActivity = NIODeadline.now()
-    var timer: Scheduled<Void>?
+    var deadline = NIODeadline.distantFuture
     var timedPhase: ProxyConnection.Phase?
-    /// What goes to the relay, while the last bytes of this side are written.
-    var handover: Handing?
     var pauses = Pauses()
     /// Counts the request against the limits until it is over.
     var ticket: Accounts.Ticket?
     /// The program's end of its connection, by which it can be found.
-    private(set) var client = ""
+    let client: String
     private var hasBegun = false
     private(set) var isFinishing = false
     private var discarded = 0
 
-    init(door: Door, source: Source) {
+    /// - Parameters:
+    ///   - socket: becomes the handler's own.
+    ///   - remote: who connected.
+    init(_ door: Door, _ source: Source, _ socket: CInt, from remote: Endpoint?) {
         self.door = door
-        self.source = source
-    }
-
-    // MARK: Events of the client's connection
-
-    func handlerAdded(context: ChannelHandlerContext) {
-        peer = Peer(context: context)
+        client = remote?.description ?? ""
+        let entry: ProxyConnection.Entry =
+            switch source {
+            case .http: .http
+            case .socks: .socks
+            case .transparent: .transparent(Endpoint(localOf: socket).flatMap(door.target))
+            case .published(let port): .published(port)
+            }
+        connection = ProxyConnection(entry, terms: door.terms, isFull: door.isFull)
+        peer = Peer(door.loop, self, socket)
         door.opened(self)
-        client = context.channel.remoteAddress.flatMap(door.text) ?? ""
-        connection = ProxyConnection(entry(context.channel), terms: door.terms, isFull: door.isFull)
-        if context.channel.isActive { begin() }
     }
 
-    func channelActive(context: ChannelHandlerContext) { begin() }
-
-    private func entry(_ channel: any Channel) -> ProxyConnection.Entry {
-        switch source {
-        case .http: .http
-        case .socks: .socks
-        case .transparent: .transparent(channel.localAddress.flatMap(door.target))
-        case .published(let port): .published(port)
-        }
-    }
-
-    private func begin() {
-        if door.isOverrun {
-            peer?.close()
-            return
-        }
-        // What can't be logged must not happen; the door calls `resume` when it can.
+    /// Begins, unless the log is behind: what can't be logged must not happen. The door calls `resume` when it can.
+    func begin() {
+        if door.isOverrun { return close() }
         guard !hasBegun, !door.isBehind else { return }
         hasBegun = true
         perform(connection.start(rules: door.rules))
@@ -76,50 +61,33 @@ final class ClientHandler: ChannelInboundHandler {
         if hasBegun { pull() } else { begin() }
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let bytes = unwrapInboundIn(data)
+    // MARK: Events of both connections
+
+    func received(_ bytes: ByteBuffer, from peer: Peer) {
+        guard peer === self.peer else { return upstreamRead(bytes) }
         lastActivity = .now()
-        if isFinishing {
-            discarded += bytes.readableBytes
-            if discarded > 1 << 20 { peer?.close() }
-        } else {
-            perform(connection.received(bytes, rules: door.rules))
-        }
+        guard isFinishing else { return perform(connection.received(bytes, rules: door.rules)) }
+        discarded += bytes.readableBytes
+        if discarded > 1 << 20 { close() } else { pull() }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
-        upstream?.peer?.flush()
-        pull()
+    func inputEnded(of peer: Peer) {
+        guard peer === self.peer else { return upstreamEnded() }
+        // If it is finishing, the client has seen our end and closed its own: nothing is left to wait for.
+        if isFinishing { close() } else { perform(connection.clientClosed()) }
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) { pull() }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard case .some(.inputClosed) = event as? ChannelEvent else { return }
-        if isFinishing {
-            // The client has seen our end and closed its own: nothing is left to wait for.
-            peer?.close()
-        } else {
-            perform(connection.clientClosed())
-        }
+    func inputIsEnding(of peer: Peer) {
+        // Whoever waits for a rule and goes away shall not be let in afterwards.
+        if peer === self.peer, connection.phase == .held { perform(connection.clientClosed()) }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    func hasRoom(_ peer: Peer) { pull() }
+
+    func broke(_ peer: Peer) {
+        guard peer === self.peer else { return upstreamBroke() }
         perform(connection.abort("the program's connection broke"))
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        // After `over` this says nothing more.
-        perform(connection.abort("the program closed the connection"))
-    }
-
-    func handlerRemoved(context: ChannelHandlerContext) {
-        timer?.cancel()
-        timer = nil
-        pauses.cancel()
-        partFromUpstream()
-        peer = nil
-        door.closed(self)
+        close()
     }
 
     // MARK: What the door says
@@ -145,8 +113,9 @@ final class ClientHandler: ChannelInboundHandler {
 
     func perform(_ actions: [ProxyConnection.Action]) {
         for action in actions { perform(action) }
-        peer?.flush()
-        upstream?.peer?.flush()
+        guard let peer else { return }
+        peer.flush()
+        upstream?.flush()
         watchPhase()
         pull()
     }
@@ -166,9 +135,7 @@ final class ClientHandler: ChannelInboundHandler {
         case .relay(let request, let early): handOver(request, early)
         case .nextRequest: partFromUpstream()
         case .finish: finish()
-        case .abort:
-            partFromUpstream()
-            peer?.close()
+        case .abort: close()
         }
     }
 
@@ -186,12 +153,12 @@ final class ClientHandler: ChannelInboundHandler {
         }
     }
 
+    // MARK: The end
+
     /// The request is over, or will never be answered.
     func partFromUpstream() {
-        upstream?.client = nil
-        upstream?.peer?.close()
+        upstream?.close()
         upstream = nil
-        handover = nil
         if let ticket { door.release(ticket) }
         ticket = nil
     }
@@ -202,11 +169,21 @@ final class ClientHandler: ChannelInboundHandler {
         partFromUpstream()
         guard !isFinishing, let peer else { return }
         isFinishing = true
-        let loop = peer.context.eventLoop
-        peer.endOutput { [weak self] in
-            guard let self, self.peer != nil else { return }
-            self.timer?.cancel()
-            self.arm(loop, .over, after: .seconds(2))
-        }
+        watchPhase()
+        peer.endOutput { [weak self] in self?.deadline = .now() + .seconds(2) }
+    }
+
+    /// Closes both connections.
+    func close() {
+        partFromUpstream()
+        peer?.close()
+        gone()
+    }
+
+    /// The program's connection is closed or given away.
+    func gone() {
+        pauses.cancel()
+        peer = nil
+        door.closed(self)
     }
 }

@@ -1,4 +1,3 @@
-internal import BoxAudit
 internal import BoxKernel
 internal import BoxTypes
 internal import CLinux
@@ -105,24 +104,16 @@ struct Control: ~Copyable {
         send(writer.bytes)
     }
 
-    /// Sends a report. Returns false if it may not wait and the supervisor is behind.
-    borrowing func send(_ report: ProxyReport, waits: Bool) -> Bool {
-        var writer = WireWriter()
-        switch report {
-        case .event(let event):
-            writer.write(ProxyMessage.event.rawValue)
-            event.write(to: &writer)
-        case .applied(let number, let closed):
-            writer.write(ProxyMessage.applied.rawValue)
-            writer.write(number)
-            writer.write(closed)
-        case .wantsSockets: writer.write(ProxyMessage.wantsSockets.rawValue)
+    /// Sends reports in order, and returns how many were sent: fewer than all if it may not wait and the supervisor
+    /// is behind.
+    borrowing func send(_ reports: [ProxyReport], waits: Bool) -> Int {
+        var sent = 0
+        while sent < reports.count {
+            let (bytes, count) = ProxyReport.message(reports[sent...])
+            if waits { send(bytes) } else { guard sendNow(bytes) else { return sent } }
+            sent += count
         }
-        if waits {
-            send(writer.bytes)
-            return true
-        }
-        return sendNow(writer.bytes)
+        return sent
     }
 
     private borrowing func sendNow(_ bytes: [UInt8]) -> Bool {

@@ -1,5 +1,7 @@
+internal import BoxKernel
+internal import CLinux
+internal import Glibc
 package import NIOCore
-internal import NIOPosix
 
 /// What all DNS sockets of a session share. It lives on the event loop and is used only there.
 package final class DNSService {
@@ -10,160 +12,154 @@ package final class DNSService {
     /// The longest question over a stream; one with every option that makes sense is far shorter.
     static let longestQuestion = 4096
 
+    fileprivate let loop: DoorLoop
     fileprivate let answer: (ByteBuffer) -> ByteBuffer?
     fileprivate let patience: TimeAmount
-    private var streams = 0
+    private var streams: [ObjectIdentifier: DNSStream] = [:]
 
     /// - Parameter answer: gives the answer to a message, or nil for none; called on the event loop.
-    package init(patience: TimeAmount = patience, answer: @escaping (ByteBuffer) -> ByteBuffer?) {
+    package init(
+        _ loop: DoorLoop, patience: TimeAmount = patience, answer: @escaping (ByteBuffer) -> ByteBuffer?
+    ) {
+        self.loop = loop
         self.patience = patience
         self.answer = answer
     }
 
-    /// Whether one connection more is welcome; then it counts until `streamClosed`.
-    fileprivate func streamOpened() -> Bool {
-        guard streams < DNSService.mostStreams else { return false }
-        streams += 1
-        return true
+    /// Answers on a bound datagram socket, which becomes the service's own.
+    package func serve(datagrams socket: CInt) throws { _ = try DNSDatagrams(self, socket) }
+
+    /// Answers on the connections of a listening socket, which becomes the service's own.
+    package func serve(streams socket: CInt) throws {
+        _ = try Listener(loop, socket) { connection, _ in self.accepted(connection) }
     }
 
-    fileprivate func streamClosed() { streams -= 1 }
-
-    /// Answers on a bound datagram socket, which becomes the channel's own. The channel ends only when it is
-    /// closed or the socket broke.
-    package static func serve(
-        datagrams socket: CInt, _ service: NIOLoopBound<DNSService>
-    ) -> EventLoopFuture<any Channel> {
-        DatagramBootstrap(group: service.eventLoop)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DNSDatagramHandler(service.value))
-                }
-            }
-            .withBoundSocket(socket)
+    private func accepted(_ connection: CInt) {
+        guard streams.count < DNSService.mostStreams else {
+            close(connection)
+            return
+        }
+        let stream = DNSStream(self, connection)
+        streams[ObjectIdentifier(stream)] = stream
     }
 
-    /// Answers on the connections of a listening socket, which becomes the channel's own.
-    package static func serve(
-        streams socket: CInt, _ service: NIOLoopBound<DNSService>
-    ) -> EventLoopFuture<any Channel> {
-        ServerBootstrap(group: service.eventLoop)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(DNSStreamHandler(service.value))
-                }
-            }
-            .childChannelOption(.autoRead, value: false)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 1024))
-            .withBoundSocket(socket)
-    }
+    fileprivate func closed(_ stream: DNSStream) { streams[ObjectIdentifier(stream)] = nil }
 }
 
 /// Answers each datagram to where it came from.
-final class DNSDatagramHandler: ChannelInboundHandler {
-    typealias InboundIn = AddressedEnvelope<ByteBuffer>
-    typealias OutboundOut = AddressedEnvelope<ByteBuffer>
+private final class DNSDatagrams: Watcher {
+    /// Datagrams that are answered before others have their turn.
+    private static let batch = 32
 
     private let service: DNSService
+    private let socket: CInt
 
-    init(_ service: DNSService) { self.service = service }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        let question = unwrapInboundIn(data)
-        guard let answer = service.answer(question.data) else { return }
-        let envelope = AddressedEnvelope(remoteAddress: question.remoteAddress, data: answer)
-        context.write(wrapOutboundOut(envelope), promise: nil)
+    init(_ service: DNSService, _ socket: CInt) throws(KernelError) {
+        self.service = service
+        self.socket = socket
+        // Not edge triggered: what is left of a batch is told again.
+        guard service.loop.poller.watch(socket, self, BOX_EPOLLIN) != nil else {
+            throw KernelError(call: "epoll_ctl", code: errno)
+        }
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) { context.flush() }
+    deinit { close(socket) }
 
-    /// A datagram that could not be read or sent is lost, as datagrams may be; NIO itself closes the channel when
-    /// the socket is broken.
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {}
+    func ready(_ events: UInt32) {
+        let (poller, socket) = (service.loop.poller, socket)
+        for _ in 0..<DNSDatagrams.batch {
+            var from = box_endpoint()
+            let got = unsafe poller.scratch.withUnsafeMutableBytes {
+                unsafe box_receive_from(socket, $0.baseAddress, $0.count, &from)
+            }
+            // An error is that of an answer which could not be delivered; the call has taken it off the socket.
+            guard got >= 0 else { return }
+            guard let answer = service.answer(ByteBuffer(bytes: poller.scratch[..<got])) else { continue }
+            // What can't be sent is lost, as datagrams may be.
+            _ = unsafe answer.withUnsafeReadableBytes {
+                unsafe box_send_to(socket, $0.baseAddress, $0.count, &from)
+            }
+        }
+    }
+
+    func turn() {}
 }
 
 /// Answers the questions of one connection, each behind its length in two bytes (RFC 7766), one after the other:
 /// the next is not read before the answer has left.
-final class DNSStreamHandler: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias OutboundOut = ByteBuffer
-
+private final class DNSStream: PeerOwner {
     private let service: DNSService
+    private var peer: Peer?
     private var pending = ByteBuffer()
     private var isAnswering = false
-    private var counts = false
+    private var hasEnded = false
     private var timer: Scheduled<Void>?
 
-    init(_ service: DNSService) { self.service = service }
-
-    func channelActive(context: ChannelHandlerContext) {
-        guard service.streamOpened() else {
-            context.close(promise: nil)
-            return
-        }
-        counts = true
-        next(context)
+    init(_ service: DNSService, _ socket: CInt) {
+        self.service = service
+        peer = Peer(service.loop, self, socket)
+        next()
     }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        var bytes = unwrapInboundIn(data)
-        pending.writeBuffer(&bytes)
-        take(context)
+    func received(_ bytes: ByteBuffer, from peer: Peer) {
+        pending.writeImmutableBuffer(bytes)
+        take()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    func inputEnded(of peer: Peer) {
+        hasEnded = true
+        if !isAnswering { close() }
+    }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    func inputIsEnding(of peer: Peer) {}
+    func hasRoom(_ peer: Peer) {}
+    func broke(_ peer: Peer) { close() }
+
+    private func close() {
         timer?.cancel()
         timer = nil
-        if counts { service.streamClosed() }
-        counts = false
+        peer?.close()
+        peer = nil
+        service.closed(self)
     }
 
     /// Waits for the next question. The clock counts to its answer, so that single bytes gain no time.
-    private func next(_ context: ChannelHandlerContext) {
+    private func next() {
         timer?.cancel()
-        let loop = context.eventLoop.assumeIsolated()
-        timer = loop.scheduleTask(in: service.patience) { context.close(promise: nil) }
-        take(context)
+        timer = service.loop.assumeIsolated().scheduleTask(in: service.patience) { [weak self] in
+            self?.close()
+        }
+        take()
     }
 
     /// Answers the question that is complete, or reads on.
-    private func take(_ context: ChannelHandlerContext) {
+    private func take() {
         guard !isAnswering else { return }
         guard let length = pending.getInteger(at: pending.readerIndex, as: UInt16.self) else {
-            context.read()
-            return
+            return readOn()
         }
-        guard length <= DNSService.longestQuestion else {
-            context.close(promise: nil)
-            return
-        }
-        guard pending.readableBytes >= 2 + Int(length) else {
-            context.read()
-            return
-        }
+        guard length <= DNSService.longestQuestion else { return close() }
+        guard pending.readableBytes >= 2 + Int(length) else { return readOn() }
         pending.moveReaderIndex(forwardBy: 2)
         guard let question = pending.readSlice(length: Int(length)), let answer = service.answer(question)
-        else {
-            context.close(promise: nil)
-            return
-        }
+        else { return close() }
         pending.discardReadBytes()
-        send(answer, context)
+        send(answer)
     }
 
-    private func send(_ answer: ByteBuffer, _ context: ChannelHandlerContext) {
+    private func readOn() {
+        if hasEnded { close() } else { peer?.read() }
+    }
+
+    private func send(_ answer: ByteBuffer) {
         isAnswering = true
         var framed = ByteBuffer()
         framed.writeInteger(UInt16(truncatingIfNeeded: answer.readableBytes))
         framed.writeImmutableBuffer(answer)
-        let sent = context.eventLoop.makePromise(of: Void.self)
-        sent.futureResult.assumeIsolated().whenSuccess {
-            self.isAnswering = false
-            self.next(context)
+        peer?.write(framed)
+        peer?.whenWritten { [weak self] in
+            self?.isAnswering = false
+            self?.next()
         }
-        context.writeAndFlush(wrapOutboundOut(framed), promise: sent)
     }
 }

@@ -9,7 +9,7 @@ final class Door {
     let resolver: Resolver
     let inside: InsideSockets
     private(set) var rules: DoorRules
-    private let loop: any EventLoop
+    let loop: DoorLoop
     private let reports: ReportQueue
     /// More connections than this are refused with 429; more than twice as many are closed unanswered.
     private let mostConnections: Int
@@ -19,9 +19,12 @@ final class Door {
     private var isCounting = false
     private var handlers: [ObjectIdentifier: ClientHandler] = [:]
     private var relayed: RelayedTunnels
+    /// What was decided in this round, and begins when the log has it.
+    private var beginnings: [() -> Void] = []
+    private var isWatchingTime = false
 
     init(
-        _ configuration: ProxyConfiguration, loop: any EventLoop, resolver: Resolver, relay: TunnelRelay,
+        _ configuration: ProxyConfiguration, loop: DoorLoop, resolver: Resolver, relay: TunnelRelay,
         send: @escaping ReportSender
     ) {
         self.loop = loop
@@ -32,9 +35,10 @@ final class Door {
         accounts = Accounts(configuration.rules, now: Door.now)
         let reports = ReportQueue(loop: loop, send: send)
         self.reports = reports
-        inside = InsideSockets(loop: loop) { reports.add(.wantsSockets) }
+        inside = InsideSockets(loop: loop) { reports.send(.wantsSockets) }
         mostConnections = Door.capacity
         reports.hasRoom = { [weak self] in self?.resumeAll() }
+        loop.poller.endOfRound = { [weak self] in self?.endRound() }
     }
 
     private static var now: UInt64 { NIODeadline.now().uptimeNanoseconds }
@@ -54,8 +58,30 @@ final class Door {
     /// Whether the log is so far behind that nothing new may be decided.
     var isBehind: Bool { reports.isFull }
 
-    func opened(_ handler: ClientHandler) { handlers[ObjectIdentifier(handler)] = handler }
+    func opened(_ handler: ClientHandler) {
+        handlers[ObjectIdentifier(handler)] = handler
+        watchTime()
+    }
+
     func closed(_ handler: ClientHandler) { handlers[ObjectIdentifier(handler)] = nil }
+
+    /// A program, or somebody on the host, has connected.
+    func accepted(_ socket: CInt, _ source: ClientHandler.Source, from remote: Endpoint?) {
+        ClientHandler(self, source, socket, from: remote).begin()
+    }
+
+    /// Looks ten times a second whether anything takes too long.
+    private func watchTime() {
+        guard !isWatchingTime else { return }
+        isWatchingTime = true
+        loop.assumeIsolated().scheduleTask(in: .milliseconds(100)) { [weak self] in
+            guard let self else { return }
+            let now = NIODeadline.now()
+            for handler in Array(self.handlers.values) { handler.checkTime(now) }
+            self.isWatchingTime = false
+            if !self.handlers.isEmpty { self.watchTime() }
+        }
+    }
 
     /// Ends everything. The tunnels of the relay end when it stops.
     func endAll() {
@@ -83,7 +109,7 @@ final class Door {
         let closed =
             Array(handlers.values).count { $0.rulesChanged() }
             + relayed.end("the rule was removed") { !rules.stillAllow($0.request) }
-        reports.add(.applied(number, closed: closed))
+        reports.send(.applied(number, closed: closed))
     }
 
     func admit(_ host: Host) -> Accounts.Admission { accounts.admit(host, now: Door.now) }
@@ -106,21 +132,16 @@ final class Door {
 
     // MARK: The relay
 
-    /// Gives an established tunnel to the relay, which owns the descriptors from here on.
-    func relay(_ tunnel: RelayedTunnel, _ client: CInt, _ upstream: CInt, early: [UInt8]) {
+    /// Gives an established tunnel to the relay, which owns the sockets from here on.
+    func relay(
+        _ tunnel: RelayedTunnel, _ client: (socket: CInt, isKnown: Bool),
+        _ upstream: (socket: CInt, isKnown: Bool), early: [UInt8]
+    ) {
         let me = NIOLoopBound(self, eventLoop: loop)
-        let loop = loop
+        // The relay is on this loop.
         relayed.add(
-            tunnel, client, upstream, early: early,
-            onSlowed: { number in loop.execute { me.value.relaySlowed(number) } },
-            onEnd: { number, end in loop.execute { me.value.relayEnded(number, end) } })
-    }
-
-    /// The relay could not have it.
-    func notRelayed(_ tunnel: RelayedTunnel) {
-        if let ticket = tunnel.ticket { accounts.release(ticket) }
-        log(
-            tunnel, .closed(tunnel.request, tunnel.counted, "the tunnel could not be handed to the relay"))
+            tunnel, client, upstream, early: early, onSlowed: { number in me.value.relaySlowed(number) },
+            onEnd: { number, end in me.value.relayEnded(number, end) })
     }
 
     private func relaySlowed(_ number: UInt64) {
@@ -142,14 +163,20 @@ final class Door {
         }
         let meter = Meter(
             bytesUp: end.bytesUp, bytesDown: end.bytesDown, milliseconds: tunnel.began.millisecondsAgo)
-        log(tunnel, .closed(tunnel.request, meter, end.detail(tunnel.ending)))
+        // Goes with others, if there are any soon: nothing waits for it.
+        add(tunnel, .closed(tunnel.request, meter, end.detail(tunnel.ending)))
     }
 
     /// Whose account it is, by its place in a ticket.
     static func scope(_ place: Int) -> String { place == 0 ? "session" : "host" }
 
     private func log(_ tunnel: RelayedTunnel, _ event: Event) {
-        log(tunnel.client.isEmpty ? event : event.adding("client", .text(tunnel.client)))
+        add(tunnel, event)
+        reports.flush()
+    }
+
+    private func add(_ tunnel: RelayedTunnel, _ event: Event) {
+        add(tunnel.client.isEmpty ? event : event.adding("client", .text(tunnel.client)))
     }
 
     // MARK: Names
@@ -167,10 +194,9 @@ final class Door {
     }
 
     /// What a captured connection meant by the address that it reached; nil where that stands for no name.
-    func target(_ local: SocketAddress) -> HostTarget? {
-        guard let address = IPAddress(local), let number = local.port.flatMap(UInt16.init(exactly:)),
-            let port = Port(number)
-        else { return nil }
+    func target(_ local: Endpoint) -> HostTarget? {
+        let address = local.address
+        guard let port = Port(local.port) else { return nil }
         if address == .v4(0x7F00_0001) || address == .v6(1) {
             return HostTarget(host: .name(.localhost), port: port)
         }
@@ -178,18 +204,34 @@ final class Door {
         return rules.names.name(at: address).map { HostTarget(host: .name($0), port: port) }
     }
 
-    /// A program's end of its connection, as the log has it.
-    func text(_ remote: SocketAddress) -> String? {
-        guard let address = IPAddress(remote), let port = remote.port else { return nil }
-        return "\(address.bracketed):\(port)"
-    }
-
     // MARK: The log
 
+    /// Logs an event at once; what was allowed is logged before it begins, with `afterLog`.
     func log(_ event: Event) {
+        add(event)
+        if event.kind != .netAllow { reports.flush() }
+    }
+
+    private func add(_ event: Event) {
         guard let event = repeats.pass(event, now: Door.now) else { return count() }
         reports.add(.event(event))
         if !repeats.isEmpty { count() }
+    }
+
+    /// Does something at the end of the loop's round, when everything that was decided before is in the log: events
+    /// of one round are one message.
+    func afterLog(_ begin: @escaping () -> Void) { beginnings.append(begin) }
+
+    private func endRound() {
+        while !beginnings.isEmpty {
+            reports.flush()
+            // What can't be logged must not happen. The queue tries again, and this round's end comes again.
+            guard reports.isEmpty else { return }
+            let round = beginnings
+            beginnings.removeAll(keepingCapacity: true)
+            for begin in round { begin() }
+        }
+        reports.flushSoon()
     }
 
     /// Looks once a second which counts are due.
@@ -200,19 +242,8 @@ final class Door {
             guard let self else { return }
             self.isCounting = false
             for event in self.repeats.due(now: Door.now) { self.reports.add(.event(event)) }
+            self.reports.flush()
             if !self.repeats.isEmpty { self.count() }
         }
-    }
-}
-
-extension IPAddress {
-    /// The address of a socket's end; nil for other families.
-    init?(_ socket: SocketAddress) {
-        guard let text = socket.ipAddress else { return nil }
-        guard
-            let address = IPAddress(v4: text)
-                ?? IPAddress.canonicalSpelling(of: text).flatMap({ IPAddress(v6: $0) })
-        else { return nil }
-        self = address
     }
 }

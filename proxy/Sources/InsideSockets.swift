@@ -1,7 +1,7 @@
+internal import BoxKernel
 internal import BoxTypes
 internal import Glibc
 internal import NIOCore
-internal import NIOPosix
 
 /// Sockets that were made inside the sandbox and are not connected yet. Each carries one connection to a server
 /// inside: the proxy itself has no way into that network.
@@ -14,7 +14,7 @@ final class InsideSockets {
 
     /// Whether there is any published port.
     var isWanted = false
-    private let loop: any EventLoop
+    private let loop: DoorLoop
     private let ask: () -> Void
     private var stock: [CInt] = []
     private var waiting = CircularBuffer<Taker>()
@@ -26,7 +26,7 @@ final class InsideSockets {
         init(_ take: @escaping (CInt?) -> Void) { self.take = take }
     }
 
-    init(loop: any EventLoop, ask: @escaping () -> Void) {
+    init(loop: DoorLoop, ask: @escaping () -> Void) {
         self.loop = loop
         self.ask = ask
     }
@@ -51,24 +51,16 @@ final class InsideSockets {
         ask()
     }
 
-    /// A connection to a port of the sandbox's loopback.
-    func connect(
-        to port: Port, prepare: @escaping @Sendable (any NIOCore.Channel) -> EventLoopFuture<Void>
-    ) -> EventLoopFuture<any Channel> {
-        let promise = loop.makePromise(of: (any NIOCore.Channel).self)
+    /// Calls `done` once with a connection to a port of the sandbox's loopback, which is the receiver's own.
+    func connect(to port: Port, _ done: @escaping (Result<CInt, UpstreamFailure>) -> Void) {
         take { [loop] number in
-            guard let number else { return promise.fail(UpstreamFailure.noSocket) }
-            let attempt = InsideAttempt(number, port, loop, deadline: .now() + InsideSockets.patience)
-            attempt.go { result in
-                switch result {
-                case .success(let number):
-                    ClientBootstrap(group: loop).relayOptions().channelInitializer(prepare)
-                        .withConnectedSocket(number).cascade(to: promise)
-                case .failure(let error): promise.fail(error)
-                }
+            guard let number else { return done(.failure(.noSocket)) }
+            do throws(KernelError) { try RelayOptions.set(number, isLocal: true) } catch {
+                close(number)
+                return done(.failure(UpstreamFailure(error.code)))
             }
+            InsideAttempt(number, port, loop, deadline: .now() + InsideSockets.patience).go(done)
         }
-        return promise.futureResult
     }
 
     private func take(_ use: @escaping (CInt?) -> Void) {
@@ -89,15 +81,15 @@ final class InsideSockets {
     /// that is slow to accept makes it wait.
     private final class InsideAttempt {
         private let number: CInt
-        private let loop: any EventLoop
+        private let loop: DoorLoop
         private let deadline: NIODeadline
-        private var targets: [LoopbackTarget]
+        private var targets: [Endpoint]
 
-        init(_ number: CInt, _ port: Port, _ loop: any EventLoop, deadline: NIODeadline) {
+        init(_ number: CInt, _ port: Port, _ loop: DoorLoop, deadline: NIODeadline) {
             self.number = number
             self.loop = loop
             self.deadline = deadline
-            targets = LoopbackTarget.all(for: number, port)
+            targets = Endpoint.loopback(for: number, port)
         }
 
         func go(_ done: @escaping (Result<CInt, UpstreamFailure>) -> Void) {

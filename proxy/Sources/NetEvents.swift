@@ -4,7 +4,7 @@ internal import BoxTypes
 extension Event {
     private static func place(_ host: String, _ port: Port?, _ via: Via) -> [Field] {
         [
-            Field("host", .text(host.shortened.escapedForTerminal)),
+            Field("host", .text(host.forLog)),
             Field("port", .number(Int(port?.number ?? 0))), Field("via", .text(via.rawValue)),
         ]
     }
@@ -23,7 +23,7 @@ extension Event {
     ) -> Event {
         let why = [
             Field("reason", .text(reason.rawValue)),
-            Field("detail", .text(detail.shortened.escapedForTerminal)),
+            Field("detail", .text(detail.forLog)),
         ]
         return Event(
             .netDeny, place(host, port, via) + why + (held.map { [Field("held", .number($0))] } ?? []))
@@ -62,4 +62,13 @@ extension Event {
 
     /// The same event with one more field.
     func adding(_ name: String, _ value: Value) -> Event { Event(kind, fields + [Field(name, value)]) }
+}
+
+extension String {
+    /// The text without what a terminal would obey, and not too long for a line of the log. Nearly all texts are that
+    /// already, and every tunnel has some.
+    fileprivate var forLog: String {
+        let isPlain = utf8.count <= 255 && utf8.allSatisfy { (0x20..<0x7F).contains($0) }
+        return isPlain ? self : shortened.escapedForTerminal
+    }
 }

@@ -120,7 +120,7 @@ extension UpstreamFailure {
     fileprivate var ofUpstreamProxy: UpstreamFailure {
         switch self {
         case .nameNotFound: .upstreamProxy("has no address")
-        case .resolverTimeout: .upstreamProxy("was not resolved in time")
+        case .resolverTimeout: .upstreamProxy("was not resolved")
         case .refused(let why): .upstreamProxy("can't be reached (\(why))")
         case .unreachable: .upstreamProxy("can't be reached (unreachable)")
         case .connectTimeout: .upstreamProxy("did not answer in time")
@@ -137,7 +137,7 @@ extension UpstreamFailure {
     fileprivate func explanation(_ proxy: String) -> String {
         switch self {
         case .nameNotFound: "its name has no address"
-        case .resolverTimeout: "its name was not resolved in time"
+        case .resolverTimeout: "its name was not resolved"
         case .refused(let why): "the connection failed (\(why))"
         case .unreachable: "the connection failed (unreachable)"
         case .connectTimeout: "it did not answer in time"

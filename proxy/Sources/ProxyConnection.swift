@@ -214,6 +214,18 @@ package struct ProxyConnection: Sendable {
         }
     }
 
+    /// The connection to the origin server broke: a request that has no answer yet gets one.
+    package mutating func upstreamBroke() -> [Action] {
+        let detail = "the server's connection broke"
+        switch state {
+        case .upstreamProxy: return failed(.upstreamProxy("broke the connection"))
+        case .exchange(let request, let exchange):
+            return badAnswer(request, exchange, "it broke the connection", detail: detail)
+        case .entered, .head, .socks, .held, .admitting, .resolving, .dialling, .serverName, .tunnel, .over:
+            return abort(detail)
+        }
+    }
+
     /// The relay has the tunnel now. Returns what the client sent meanwhile.
     package mutating func handedOver() -> ByteBuffer {
         state = .over

@@ -1,28 +1,36 @@
+internal import BoxKernel
 internal import Glibc
-internal import NIOCore
 
-/// The socket options of both ends of a connection.
+/// The socket options of both ends of a connection. Connections have those of the listener that took them (tcp(7)).
 enum RelayOptions {
-    /// A side is not read while this much waits to be written on the other.
-    static let waterMark = ChannelOptions.Types.WriteBufferWaterMark(low: 64 << 10, high: 256 << 10)
+    private struct Option {
+        let level: CInt
+        let name: CInt
+        let value: CInt
+    }
 
-    /// Reads start small, so that idle tunnels are cheap, and grow where data flows.
-    static let allocator = AdaptiveRecvByteBufferAllocator(
-        minimum: 1 << 10, initial: 4 << 10, maximum: 256 << 10)
-
-    /// No delay for small writes, and the kernel finds dead peers (first probe after 60 s).
-    static let flags: [(option: ChannelOptions.Types.SocketOption, value: SocketOptionValue)] = [
-        (.tcp(TCP_NODELAY), 1),
-        (.init(level: .socket, name: .so_keepalive), 1),
-        (.tcp(TCP_KEEPIDLE), 60),
-        (.tcp(TCP_KEEPINTVL), 15),
-        (.tcp(TCP_KEEPCNT), 4),
+    /// Small writes are not delayed.
+    private static let noDelay = Option(level: CInt(IPPROTO_TCP), name: TCP_NODELAY, value: 1)
+    /// The kernel finds dead peers; first probe after 60 s.
+    private static let probes = [
+        Option(level: SOL_SOCKET, name: SO_KEEPALIVE, value: 1),
+        Option(level: CInt(IPPROTO_TCP), name: TCP_KEEPIDLE, value: 60),
+        Option(level: CInt(IPPROTO_TCP), name: TCP_KEEPINTVL, value: 15),
+        Option(level: CInt(IPPROTO_TCP), name: TCP_KEEPCNT, value: 4),
     ]
-}
 
-extension ChannelOptions.Types.SocketOption {
-    /// An option of tcp(7).
-    fileprivate static func tcp(_ name: CInt) -> Self {
-        Self(level: .tcp, name: NIOBSDSocket.Option(rawValue: name))
+    /// Sets the options of a socket.
+    ///
+    /// - Parameter isLocal: the other end is on this machine, whose kernel tells when it is gone.
+    static func set(_ socket: CInt, isLocal: Bool = false) throws(KernelError) {
+        try set(noDelay, socket)
+        guard !isLocal else { return }
+        for option in probes { try set(option, socket) }
+    }
+
+    private static func set(_ option: Option, _ socket: CInt) throws(KernelError) {
+        var value = option.value
+        let size = socklen_t(MemoryLayout<CInt>.size)
+        try unsafe check("setsockopt", setsockopt(socket, option.level, option.name, &value, size))
     }
 }

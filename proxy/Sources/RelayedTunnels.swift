@@ -32,20 +32,22 @@ struct RelayedTunnels {
 
     var count: Int { tunnels.count }
 
-    /// Gives a tunnel with its two descriptors to the relay.
+    /// Gives a tunnel with its two sockets to the relay.
     ///
     /// - Parameters:
-    ///   - onSlowed: called on the relay's thread when a rate slows the tunnel, with the number that it has here.
+    ///   - onSlowed: called on the loop when a rate slows the tunnel, with the number that it has here.
     ///   - onEnd: the same, when the tunnel has ended.
     mutating func add(
-        _ tunnel: RelayedTunnel, _ client: CInt, _ upstream: CInt, early: [UInt8],
+        _ tunnel: RelayedTunnel, _ client: (socket: CInt, isKnown: Bool),
+        _ upstream: (socket: CInt, isKnown: Bool), early: [UInt8],
         onSlowed: @escaping @Sendable (UInt64) -> Void,
         onEnd: @escaping @Sendable (UInt64, TunnelRelay.End) -> Void
     ) {
         last += 1
         let number = last
         let id = relay.add(
-            client: client, upstream: upstream, early: early, accounts: tunnel.ticket?.bytes ?? [],
+            client: client.socket, upstream: upstream.socket, isKnown: (client.isKnown, upstream.isKnown),
+            early: early, accounts: tunnel.ticket?.bytes ?? [],
             counted: (tunnel.counted.bytesUp, tunnel.counted.bytesDown), idle: RelayedTunnels.patience,
             onSlowed: { onSlowed(number) }, onEnd: { onEnd(number, $0) })
         tunnels[number] = (tunnel, id)

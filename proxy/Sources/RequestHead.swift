@@ -67,6 +67,10 @@ package struct RequestHead: Equatable, Sendable {
         _ head: MessageHead, method: Method, minorVersion: Int
     ) throws(HTTPRefusal) -> BodyFraming {
         guard head.all("host").count <= 1 else { throw HTTPRefusal("more than one Host") }
+        // RFC 9112, 3.2. CONNECT names its host anyway, and some clients send nothing else.
+        guard method == .connect || minorVersion == 0 || !head.all("host").isEmpty else {
+            throw HTTPRefusal("no Host")
+        }
         // An upgraded connection would carry what no one decided about. WebSockets go through CONNECT.
         guard head.all("upgrade").isEmpty else {
             throw HTTPRefusal("no upgrade of a connection", status: 501)

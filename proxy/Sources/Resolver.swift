@@ -3,10 +3,22 @@ internal import BoxTypes
 internal import Glibc
 internal import NIOCore
 internal import NIOPosix
+internal import Synchronization
 
 /// Asks the host's own name resolution, away from the event loop. Each request asks once and uses that answer.
-struct Resolver: Sendable {
+final class Resolver: Sendable {
+    /// For how long the addresses of this machine are used again. A machine gets an address rarely, and programs in
+    /// the sandbox can't give it one; so within a second after that, the address is what it was before: another
+    /// machine's.
+    private static let ownAge = TimeAmount.seconds(1)
+
+    private struct Own {
+        let addresses: Set<IPAddress>
+        let time: NIODeadline
+    }
+
     private let threads: NIOThreadPool
+    private let own = Mutex<Own?>(nil)
 
     init() {
         // A dead name server holds a thread for seconds; others must still find theirs.
@@ -17,16 +29,47 @@ struct Resolver: Sendable {
     /// Ends the threads.
     func stop() throws { try threads.syncShutdownGracefully() }
 
-    /// The addresses of a host and of this machine. Addresses and localhost are not looked up.
-    func lookup(_ host: Host, on loop: any EventLoop) -> EventLoopFuture<Lookup> {
-        threads.runIfActive(eventLoop: loop) {
-            let own = try Resolver.ownAddresses()
-            switch host {
-            case .address(let address): return Lookup(addresses: [address], own: own)
-            case .name(.localhost): return Lookup(addresses: [], own: own)
-            case .name(let name): return Lookup(addresses: try Resolver.addresses(of: name), own: own)
-            }
+    /// Calls `done` on the loop, perhaps at once, with the addresses of a host and of this machine. Addresses are
+    /// not looked up; neither is localhost, which is not compared with this machine's addresses: it is one.
+    func lookup(
+        _ host: Host, on loop: any EventLoop, _ done: @escaping (Result<Lookup, UpstreamFailure>) -> Void
+    ) {
+        switch host {
+        case .name(.localhost): return done(.success(Lookup(addresses: [], own: [])))
+        case .address(let address):
+            guard let own = recentOwn() else { break }
+            return done(.success(Lookup(addresses: [address], own: own)))
+        case .name: break
         }
+        threads.runIfActive(eventLoop: loop) { try self.find(host) }.assumeIsolated().whenComplete { result in
+            done(result.mapError { $0 as? UpstreamFailure ?? .refused("no lookup") })
+        }
+    }
+
+    /// The same, on a thread that may wait.
+    private func find(_ host: Host) throws -> Lookup {
+        let addresses =
+            switch host {
+            case .address(let address): [address]
+            case .name(let name): try Resolver.addresses(of: name)
+            }
+        return Lookup(addresses: addresses, own: try currentOwn())
+    }
+
+    private func recentOwn() -> Set<IPAddress>? {
+        guard let last = own.withLock({ $0 }), NIODeadline.now() - last.time < Resolver.ownAge else {
+            return nil
+        }
+        return last.addresses
+    }
+
+    private func currentOwn() throws(KernelError) -> Set<IPAddress> {
+        if let recent = recentOwn() { return recent }
+        // Before the question, so that the answer is never taken for younger than it is.
+        let time = NIODeadline.now()
+        let addresses = try Resolver.ownAddresses()
+        own.withLock { $0 = Own(addresses: addresses, time: time) }
+        return addresses
     }
 
     /// The host's resolver should give up before we do; glibc would wait 5 seconds for each server, twice.

@@ -1,12 +1,11 @@
+internal import BoxKernel
 package import BoxTypes
 internal import Glibc
 internal import NIOCore
-internal import NIOPosix
 
 /// The event loop with its listeners.
 package struct Server: Sendable {
-    private let group: MultiThreadedEventLoopGroup
-    private let loop: any EventLoop
+    private let loop: DoorLoop
     private let door: NIOLoopBound<Door>
     private let names: NIOLoopBound<DNSService>
     private let resolver: Resolver
@@ -18,13 +17,11 @@ package struct Server: Sendable {
     package init(
         _ configuration: ProxyConfiguration, makeSender: @escaping @Sendable () -> ReportSender
     ) throws {
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let loop = group.next()
-        self.group = group
+        let loop = try DoorLoop()
         self.loop = loop
         let resolver = Resolver()
         self.resolver = resolver
-        let relay = try TunnelRelay()
+        let relay = TunnelRelay(on: loop)
         self.relay = relay
         let door = try loop.submit {
             NIOLoopBound(
@@ -33,7 +30,7 @@ package struct Server: Sendable {
         }.wait()
         self.door = door
         names = try loop.submit {
-            NIOLoopBound(DNSService { [door = door.value] in door.answer($0) }, eventLoop: loop)
+            NIOLoopBound(DNSService(loop) { [door = door.value] in door.answer($0) }, eventLoop: loop)
         }.wait()
     }
 
@@ -47,13 +44,14 @@ package struct Server: Sendable {
             try listen(.published(port), number)
             let door = door
             try loop.submit { door.value.inside.isWanted = true }.wait()
-        case .dnsDatagram: _ = try DNSService.serve(datagrams: number, names).wait()
-        case .dnsStream: _ = try DNSService.serve(streams: number, names).wait()
+        case .dnsDatagram:
+            let names = names
+            try loop.submit { try names.value.serve(datagrams: number) }.wait()
+        case .dnsStream:
+            let names = names
+            try loop.submit { try names.value.serve(streams: number) }.wait()
         case .unconnected:
-            let flags = fcntl(number, F_GETFL)
-            guard flags >= 0, fcntl(number, F_SETFL, flags | O_NONBLOCK) == 0 else {
-                throw IOError(errnoCode: errno, reason: "fcntl")
-            }
+            try Listener.makeNonBlocking(number)
             let door = door
             try loop.submit { door.value.inside.add(number) }.wait()
         }
@@ -66,23 +64,13 @@ package struct Server: Sendable {
     }
 
     private func listen(_ source: ClientHandler.Source, _ listener: CInt) throws {
-        let door = door
-        let bootstrap = ServerBootstrap(group: group)
-            .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(
-                        ClientHandler(door: door.value, source: source))
-                }
+        try RelayOptions.set(listener)
+        let (loop, door) = (loop, door)
+        try loop.submit {
+            _ = try Listener(loop, listener) { socket, remote in
+                door.value.accepted(socket, source, from: remote)
             }
-            .childChannelOption(.autoRead, value: false)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.writeBufferWaterMark, value: RelayOptions.waterMark)
-            .childChannelOption(.recvAllocator, value: RelayOptions.allocator)
-        let complete = RelayOptions.flags.reduce(bootstrap) {
-            $0.childChannelOption($1.option, value: $1.value)
-        }
-        _ = try complete.withBoundSocket(listener).wait()
+        }.wait()
     }
 
     /// Puts other rules in force. The answer goes the way of the events.
@@ -105,7 +93,7 @@ package struct Server: Sendable {
     /// Ends the event loop and all connections.
     package func stop() throws {
         relay.stop()
-        try group.syncShutdownGracefully()
+        loop.stop()
         try resolver.stop()
     }
 }

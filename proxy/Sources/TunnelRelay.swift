@@ -1,5 +1,5 @@
 package import BoxKernel
-internal import CLinux
+internal import Dispatch
 internal import Glibc
 internal import Synchronization
 
@@ -8,8 +8,8 @@ package struct TunnelID: Hashable, Sendable {
     let number: UInt64
 }
 
-/// Carries the bytes of established tunnels, both ways, until both directions have ended: one thread, two
-/// descriptors and a few hundred bytes for each tunnel, and one large buffer for all.
+/// Carries the bytes of established tunnels, both ways, until both directions have ended: two descriptors
+/// and a few hundred bytes for each tunnel, and one large buffer for all, on the thread of a `DoorLoop`.
 ///
 /// A tunnel is handed over once everything about it is decided. The end of one direction is passed on behind its
 /// last byte, while the other direction goes on. A side that does not take its bytes stops the reading of the other
@@ -51,18 +51,13 @@ package final class TunnelRelay: Sendable {
         }
     }
 
-    /// What the thread is told.
-    enum Command: Sendable {
-        case add(Newcomer)
-        case close(TunnelID)
-        case stop
-    }
-
     /// A tunnel on its way to the thread.
     struct Newcomer: Sendable {
         let id: TunnelID
         let client: CInt
         let upstream: CInt
+        /// Whether they are in the loop's epoll instance already.
+        let isKnown: (client: Bool, upstream: Bool)
         let early: [UInt8]
         let accounts: [ByteAccount]
         let counted: (up: Int, down: Int)
@@ -72,85 +67,23 @@ package final class TunnelRelay: Sendable {
         let onEnd: @Sendable (End) -> Void
     }
 
-    /// What both threads use: the commands that wait, and the event that says so.
-    final class Inbox: Sendable {
-        private struct Waiting {
-            var commands: [Command] = []
-            /// The thread sleeps, or is about to, and has to be woken.
-            var isAsleep = false
-            var isStopped = false
-        }
-        private let waiting = Mutex(Waiting())
-        /// An eventfd, and the epoll instance that it wakes.
-        let wake: CInt
-        let events: CInt
-
-        init() throws(KernelError) {
-            let wake = Descriptor(owning: try check("eventfd", box_eventfd()))
-            let events = Descriptor(owning: try check("epoll_create1", box_epoll_create()))
-            try check("epoll_ctl", box_epoll_add(events.number, wake.number, BOX_EPOLLIN, .max))
-            self.wake = wake.release()
-            self.events = events.release()
-        }
-
-        deinit {
-            Glibc.close(wake)
-            Glibc.close(events)
-        }
-
-        /// Leaves a command; false once the thread has stopped.
-        func put(_ command: Command) -> Bool {
-            let (isOpen, hasToWake) = waiting.withLock { waiting in
-                guard !waiting.isStopped else { return (false, false) }
-                waiting.commands.append(command)
-                defer { waiting.isAsleep = false }
-                return (true, waiting.isAsleep)
-            }
-            // It fails only when the counter is full, and then the thread wakes as well.
-            if hasToWake {
-                _ = unsafe withUnsafeBytes(of: UInt64(1)) { unsafe write(wake, $0.baseAddress, 8) }
-            }
-            return isOpen
-        }
-
-        /// Takes the commands that wait. If there are none, the thread has to be woken from now on.
-        func take() -> [Command] {
-            waiting.withLock { waiting in
-                waiting.isAsleep = waiting.commands.isEmpty
-                defer { waiting.commands.removeAll() }
-                return waiting.commands
-            }
-        }
-
-        /// The thread ends: nothing is taken any more. Returns what came in between.
-        func stop() -> [Command] {
-            waiting.withLock { waiting in
-                waiting.isStopped = true
-                defer { waiting.commands.removeAll() }
-                return waiting.commands
-            }
-        }
-    }
-
-    private let inbox: Inbox
+    private let loop: DoorLoop
+    private let ownsLoop: Bool
     private let last = Atomic<UInt64>(0)
-    private let thread: Mutex<pthread_t?>
 
-    /// Starts the relay's thread.
+    /// A relay with a loop of its own.
     package init() throws(KernelError) {
-        let inbox = try Inbox()
-        self.inbox = inbox
-        let context = unsafe Unmanaged.passRetained(inbox)
-        var thread = pthread_t()
-        let code = unsafe pthread_create(&thread, nil, runRelay, context.toOpaque())
-        guard code == 0 else {
-            unsafe context.release()
-            throw KernelError(call: "pthread_create", code: code)
-        }
-        self.thread = Mutex(thread)
+        loop = try DoorLoop()
+        ownsLoop = true
     }
 
-    deinit { stop() }
+    /// The relay of a loop that does other things as well.
+    init(on loop: DoorLoop) {
+        self.loop = loop
+        ownsLoop = false
+    }
+
+    deinit { if ownsLoop { loop.stop() } }
 
     /// Takes over two connected stream sockets, which are the relay's to close from now on.
     ///
@@ -161,34 +94,53 @@ package final class TunnelRelay: Sendable {
     ///   - accounts: where bytes count. What a limit does not allow is dropped and ends the tunnel.
     ///   - counted: what the tunnel moved before; the end's numbers begin there.
     ///   - idle: for how many seconds the tunnel may be quiet, in both directions.
-    ///   - onSlowed: called on the relay's thread when a rate makes the tunnel wait for the first time. It must not
+    ///   - onSlowed: called on the loop's thread when a rate makes the tunnel wait for the first time. It must not
     ///     wait.
-    ///   - onEnd: called exactly once, on the relay's thread (after `stop` on the caller's), when both descriptors
+    ///   - onEnd: called exactly once, on the loop's thread (after `stop` on the caller's), when both descriptors
     ///     are closed. It must not wait, and not call `stop`.
     package func add(
         client: CInt, upstream: CInt, early: [UInt8] = [], accounts: [ByteAccount] = [],
         counted: (up: Int, down: Int) = (0, 0), idle: Double = 600,
         onSlowed: (@Sendable () -> Void)? = nil, onEnd: @escaping @Sendable (End) -> Void
     ) -> TunnelID {
+        add(
+            client: client, upstream: upstream, isKnown: (false, false), early: early, accounts: accounts,
+            counted: counted, idle: idle, onSlowed: onSlowed, onEnd: onEnd)
+    }
+
+    /// The same for sockets that may be in the loop's epoll instance already.
+    func add(
+        client: CInt, upstream: CInt, isKnown: (client: Bool, upstream: Bool), early: [UInt8],
+        accounts: [ByteAccount], counted: (up: Int, down: Int), idle: Double,
+        onSlowed: (@Sendable () -> Void)?, onEnd: @escaping @Sendable (End) -> Void
+    ) -> TunnelID {
         let id = TunnelID(number: last.wrappingAdd(1, ordering: .relaxed).newValue)
         let newcomer = Newcomer(
-            id: id, client: client, upstream: upstream, early: early, accounts: accounts, counted: counted,
-            idle: UInt64(max(idle, 0) * 1e9), onSlowed: onSlowed, onEnd: onEnd)
-        if !inbox.put(.add(newcomer)) { newcomer.refuse() }
+            id: id, client: client, upstream: upstream, isKnown: isKnown, early: early, accounts: accounts,
+            counted: counted, idle: UInt64(max(idle, 0) * 1e9), onSlowed: onSlowed, onEnd: onEnd)
+        let loop = loop
+        // Never at once: it may be a tunnel's end that leads to another tunnel.
+        let isTaken = loop.post { loop.poller.tunnels.add(newcomer, now: loop.poller.now) }
+        if !isTaken { newcomer.refuse() }
         return id
     }
 
     /// Ends a tunnel, with `closed`, unless it has ended already.
-    package func close(_ tunnel: TunnelID) { _ = inbox.put(.close(tunnel)) }
+    package func close(_ tunnel: TunnelID) {
+        let loop = loop
+        loop.execute { loop.poller.tunnels.close(tunnel) }
+    }
 
-    /// Ends all tunnels and the thread, and waits until that is done. Not to be called by an `onEnd`.
+    /// Ends all tunnels and takes no more, and waits until that is done. Not to be called on the loop.
     package func stop() {
-        thread.withLock { thread in
-            guard let running = thread else { return }
-            _ = inbox.put(.stop)
-            pthread_join(running, nil)
-            thread = nil
+        let loop = loop
+        let done = DispatchSemaphore(value: 0)
+        let isRunning = loop.post {
+            loop.poller.tunnels.stop()
+            done.signal()
         }
+        if isRunning { done.wait() }
+        if ownsLoop { loop.stop() }
     }
 }
 
@@ -206,20 +158,18 @@ enum SocketEnd {
     /// Closes; what was written is still delivered.
     static func close(_ socket: CInt) { Glibc.close(socket) }
 
+    /// Why the connection broke; takes the error from the socket.
+    static func error(of socket: CInt) -> CInt {
+        var code: CInt = 0
+        var size = socklen_t(MemoryLayout<CInt>.size)
+        let asked = unsafe getsockopt(socket, SOL_SOCKET, SO_ERROR, &code, &size)
+        return asked == 0 && code != 0 ? code : ECONNRESET
+    }
+
     /// Closes and tells the other end that the connection broke (tcp(7), SO_LINGER with no time).
     static func reset(_ socket: CInt) {
         var now = linger(l_onoff: 1, l_linger: 0)
         unsafe setsockopt(socket, SOL_SOCKET, SO_LINGER, &now, socklen_t(MemoryLayout<linger>.size))
         Glibc.close(socket)
     }
-}
-
-/// The relay's thread. The argument is an `Inbox` that it owns.
-private func runRelay(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    if let argument = unsafe argument {
-        let inbox = unsafe Unmanaged<TunnelRelay.Inbox>.fromOpaque(argument).takeRetainedValue()
-        var loop = TunnelRelayLoop(inbox)
-        loop.run()
-    }
-    return nil
 }

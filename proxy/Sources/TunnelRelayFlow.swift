@@ -53,6 +53,9 @@ struct TunnelRelayFlow {
     /// The destination takes bytes again, or has failed.
     mutating func becameWritable() { isWritable = true }
 
+    /// Whether it waits until the destination takes bytes again.
+    var isStuck: Bool { !isWritable }
+
     /// Bytes that go before all others. Returns the limit that forbids them.
     mutating func begin(
         with early: [UInt8], _ ends: Ends, _ buffers: inout TunnelRelayBuffers, _ now: UInt64

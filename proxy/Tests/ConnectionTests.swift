@@ -50,8 +50,8 @@ import Testing
 
     @Test(arguments: [
         ("CONNECT a.b:22 HTTP/1.1\r\n\r\n", "port", "box allow a.b:22"),
-        ("GET http://a.b/ HTTP/1.1\r\n\r\n", "port", "box allow a.b:80"),
-        ("GET http://c.d/ HTTP/1.1\r\n\r\n", "host", "box allow c.d:80"),
+        ("GET http://a.b/ HTTP/1.1\r\nHost: a\r\n\r\n", "port", "box allow a.b:80"),
+        ("GET http://c.d/ HTTP/1.1\r\nHost: a\r\n\r\n", "host", "box allow c.d:80"),
         ("CONNECT [2606:4700::1]:443 HTTP/1.1\r\n\r\n", "host", "box allow [2606:4700::1]"),
         ("CONNECT 10.0.0.1:443 HTTP/1.1\r\n\r\n", "address", "box allow 10.0.0.1"),
         ("CONNECT 224.0.0.1:443 HTTP/1.1\r\n\r\n", "address", "connect by the host's name"),
@@ -72,7 +72,7 @@ import Testing
     }
 
     @Test func `a HEAD request is refused without a body`() throws {
-        let (_, actions) = Self.start("HEAD http://a.b/ HTTP/1.1\r\n\r\n", try doorRules([]))
+        let (_, actions) = Self.start("HEAD http://a.b/ HTTP/1.1\r\nHost: a\r\n\r\n", try doorRules([]))
         #expect(actions.toClient.hasSuffix("Connection: close\r\n\r\n"))
     }
 
@@ -229,7 +229,8 @@ import Testing
     @Test func `the second request of a connection is judged like the first`() throws {
         let rules = try doorRules(["a.b:80"])
         var (connection, _) = Self.connected(
-            "GET http://a.b/ HTTP/1.1\r\n\r\nGET http://evil.com/ HTTP/1.1\r\n\r\n", rules)
+            "GET http://a.b/ HTTP/1.1\r\nHost: a\r\n\r\nGET http://evil.com/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            rules)
         let actions = connection.answered(
             ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"), rules: rules)
         #expect(
@@ -248,7 +249,7 @@ import Testing
     ])
     func `an answer is forwarded to its end`(answer: String, untilClose: Bool, why: String) throws {
         let rules = try doorRules(["a.b:80"])
-        var (connection, _) = Self.connected("GET http://a.b/ HTTP/1.1\r\n\r\n", rules)
+        var (connection, _) = Self.connected("GET http://a.b/ HTTP/1.1\r\nHost: a\r\n\r\n", rules)
         let actions = connection.answered(ByteBuffer(string: answer), rules: rules)
         #expect(actions.contains(.nextRequest) == !untilClose, "\(why)")
         if untilClose {
@@ -267,7 +268,7 @@ import Testing
     ])
     func `a broken answer becomes 502`(answer: String, why: String) throws {
         let rules = try doorRules(["a.b:80"])
-        var (connection, _) = Self.connected("GET http://a.b/ HTTP/1.1\r\n\r\n", rules)
+        var (connection, _) = Self.connected("GET http://a.b/ HTTP/1.1\r\nHost: a\r\n\r\n", rules)
         let actions = connection.answered(ByteBuffer(string: answer), rules: rules)
         #expect(actions.status == 502, "\(why)")
         #expect(actions.last == .finish)
@@ -275,7 +276,7 @@ import Testing
 
     @Test func `an answer that ends early closes the connection without a second answer`() throws {
         let rules = try doorRules(["a.b:80"])
-        var (connection, _) = Self.connected("GET http://a.b/ HTTP/1.1\r\n\r\n", rules)
+        var (connection, _) = Self.connected("GET http://a.b/ HTTP/1.1\r\nHost: a\r\n\r\n", rules)
         _ = connection.answered(
             ByteBuffer(string: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi"), rules: rules)
         let actions = connection.upstreamClosed()
@@ -286,7 +287,7 @@ import Testing
     @Test func `smuggled bytes behind a request's body are a request of their own`() throws {
         let rules = try doorRules(["a.b:80"])
         var (connection, actions) = Self.connected(
-            "POST http://a.b/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET http://evil.com/ HTTP/1.1\r\n\r\n",
+            "POST http://a.b/ HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET http://evil.com/ HTTP/1.1\r\nHost: a\r\n\r\n",
             rules)
         #expect(actions.toUpstream.hasSuffix("\r\n\r\nabc"))
         actions = connection.answered(ByteBuffer(string: "HTTP/1.1 204 No\r\n\r\n"), rules: rules)
@@ -297,7 +298,7 @@ import Testing
     @Test func `a broken chunk ends the request with 400`() throws {
         let rules = try doorRules(["a.b:80"])
         var (connection, _) = Self.connected(
-            "POST http://a.b/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", rules)
+            "POST http://a.b/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", rules)
         let actions = connection.received(ByteBuffer(string: "zz\r\n"), rules: rules)
         #expect(actions.toUpstream.isEmpty)
         #expect(actions.status == 400)

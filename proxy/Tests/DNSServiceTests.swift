@@ -1,33 +1,32 @@
 import BoxProxy
 import Glibc
 import NIOCore
-import NIOPosix
 import Testing
 
 /// A service on real sockets, with the answer of a fixed text.
 private final class Server {
     let datagrams: UInt16
     let streams: UInt16
-    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let loop: DoorLoop
 
     init(patience: TimeAmount = DNSService.patience) throws {
-        let loop = group.next()
-        let service = try loop.submit {
-            NIOLoopBound(
-                DNSService(patience: patience) { question in
-                    question.readableBytes < 12
-                        ? nil : ByteBuffer(bytes: question.readableBytesView.reversed())
-                }, eventLoop: loop)
-        }.wait()
+        let loop = try DoorLoop()
+        self.loop = loop
         let datagram = try Wire.bound(SOCK_DGRAM)
         let stream = try Wire.listener()
         datagrams = datagram.port
         streams = stream.port
-        _ = try DNSService.serve(datagrams: datagram.number, service).wait()
-        _ = try DNSService.serve(streams: stream.number, service).wait()
+        try loop.submit {
+            let service = DNSService(loop, patience: patience) { question in
+                question.readableBytes < 12
+                    ? nil : ByteBuffer(bytes: question.readableBytesView.reversed())
+            }
+            try service.serve(datagrams: datagram.number)
+            try service.serve(streams: stream.number)
+        }.wait()
     }
 
-    func stop() throws { try group.syncShutdownGracefully() }
+    func stop() throws { loop.stop() }
 }
 
 extension Wire {

@@ -9,7 +9,7 @@ import Testing
 extension SocketTests {
     @Suite(.timeLimit(.minutes(2))) struct LiveTests {
         @Test func `too many requests a minute are 429 with the seconds to wait`() throws {
-            let setting = try RunningProxy { $0.limits.requestsPerMinute = 2 }
+            let setting = try RunningProxy { $0.limits.requestsPerMinute = 1 }
             let (program, server) = try setting.tunnel()
             let answer = try setting.ask("CONNECT \(setting.target) HTTP/1.1\r\n\r\n")
             #expect(answer.hasPrefix("HTTP/1.1 429 Too Many Requests\r\n"))
@@ -69,7 +69,7 @@ extension SocketTests {
         @Test func `a download limit counts plain HTTP as well`() throws {
             let setting = try RunningProxy { $0.limits.download = ByteSize(bytes: 1000) }
             let program = try Wire(to: setting.port)
-            try program.send("GET http://\(setting.target)/ HTTP/1.1\r\n\r\n")
+            try program.send("GET http://\(setting.target)/ HTTP/1.1\r\nHost: a\r\n\r\n")
             let server = try setting.origin.accept()
             _ = try server.receive(until: "\r\n\r\n")
             try server.send(
@@ -87,7 +87,7 @@ extension SocketTests {
             let setting = try RunningProxy { $0.limits.bytesPerSecond = ByteSize(bytes: 1_000_000) }
             let program = try Wire(to: setting.port)
             let request = isTunnel ? "CONNECT \(setting.target)" : "GET http://\(setting.target)/"
-            try program.send("\(request) HTTP/1.1\r\n\r\n")
+            try program.send("\(request) HTTP/1.1\r\nHost: a\r\n\r\n")
             let server = try setting.origin.accept()
             if !isTunnel { _ = try server.receive(until: "\r\n\r\n") }
             let began = ContinuousClock.now
@@ -131,7 +131,7 @@ extension SocketTests {
         @Test func `a removed rule closes an exchange of plain HTTP`() throws {
             let setting = try RunningProxy()
             let program = try Wire(to: setting.port)
-            try program.send("GET http://\(setting.target)/ HTTP/1.1\r\n\r\n")
+            try program.send("GET http://\(setting.target)/ HTTP/1.1\r\nHost: a\r\n\r\n")
             let server = try setting.origin.accept()
             _ = try server.receive(until: "\r\n\r\n")
             try setting.server.apply(NetworkRules(), number: 1)
@@ -199,7 +199,8 @@ extension SocketTests {
             let next = try Wire.listener()
             let setting = try RunningProxy(alsoAllow: ["example.com:80"], upstream: next.port)
             let program = try Wire(to: setting.port)
-            try program.send("GET http://example.com/x HTTP/1.1\r\nProxy-Authorization: mine\r\n\r\n")
+            try program.send(
+                "GET http://example.com/x HTTP/1.1\r\nHost: a\r\nProxy-Authorization: mine\r\n\r\n")
             let proxy = try next.accept()
             #expect(
                 try proxy.receive(until: "\r\n\r\n")

@@ -45,10 +45,10 @@ final class RunningProxy: Sendable {
         private let reports = Mutex<[ProxyReport]>([])
         private let isBehind = Mutex(false)
 
-        func add(_ report: ProxyReport, waits: Bool) -> Bool {
-            guard waits || !isBehind.withLock({ $0 }) else { return false }
-            reports.withLock { $0.append(report) }
-            return true
+        func add(_ reports: [ProxyReport], waits: Bool) -> Int {
+            guard waits || !isBehind.withLock({ $0 }) else { return 0 }
+            self.reports.withLock { $0 += reports }
+            return reports.count
         }
         func stall(_ stalls: Bool) { isBehind.withLock { $0 = stalls } }
         var all: [ProxyReport] { reports.withLock { $0 } }

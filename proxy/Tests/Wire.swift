@@ -26,11 +26,19 @@ struct Wire: Sendable {
 
     /// Connects to a port of 127.0.0.1, by TCP or by datagrams.
     init(to port: UInt16, _ kind: __socket_type = SOCK_STREAM) throws {
-        number = try Wire.make(kind)
+        try self.init(unconnected: kind)
+        try connect(to: port)
+    }
+
+    /// A socket that can connect later.
+    init(unconnected kind: __socket_type) throws { number = try Wire.make(kind) }
+
+    /// Connects to a port of 127.0.0.1.
+    func connect(to port: UInt16) throws {
         var address = Wire.loopback(port)
         let result = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe connect(number, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                unsafe Glibc.connect(number, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
             }
         }
         guard result == 0 else { throw Failure(call: "connect", code: errno) }
@@ -42,9 +50,9 @@ struct Wire: Sendable {
     init(owning number: CInt) { self.number = number }
 
     /// A listening socket on a free port of 127.0.0.1.
-    static func listener() throws -> Wire {
+    static func listener(backlog: CInt = 128) throws -> Wire {
         let wire = try bound(SOCK_STREAM)
-        guard listen(wire.number, 128) == 0 else { throw Failure(call: "listen", code: errno) }
+        guard listen(wire.number, backlog) == 0 else { throw Failure(call: "listen", code: errno) }
         return wire
     }
 

@@ -1,11 +1,10 @@
 internal import CLinux
 internal import Glibc
 
-/// All tunnels of a relay, on its thread.
+/// All tunnels of a loop, on its thread.
 ///
-/// Each round takes the commands, then the events, and then gives every tunnel that can go on one turn in each
-/// direction.
-struct TunnelRelayLoop: ~Copyable {
+/// In each round every tunnel that can go on has one turn in each direction.
+struct TunnelTable: ~Copyable {
     /// A tunnel and its place in the list. A place without a tunnel has the number 0.
     private struct Tunnel {
         var id = TunnelID(number: 0)
@@ -19,6 +18,8 @@ struct TunnelRelayLoop: ~Copyable {
         var accounts: [ByteAccount] = []
         var onSlowed: (@Sendable () -> Void)?
         var onEnd: (@Sendable (TunnelRelay.End) -> Void)?
+        /// Whose room for writing the kernel tells.
+        var tellsRoom = (client: false, upstream: false)
         /// It has a turn in the next round.
         var isDue = false
         /// It is in the list of those that a limit slows.
@@ -41,10 +42,13 @@ struct TunnelRelayLoop: ~Copyable {
         }
     }
 
+    /// Room for writing is asked for only where there was none: at first there always is, which needs no event.
+    private static let events = BOX_EPOLLIN | BOX_EPOLLRDHUP | BOX_EPOLLET
+
     /// Times within this are looked at together.
     private static let tick: UInt64 = 20_000_000
 
-    private let inbox: TunnelRelay.Inbox
+    private let epoll: CInt
     private var buffers = TunnelRelayBuffers()
     private var tunnels: [Tunnel] = []
     private var free: [Int] = []
@@ -58,81 +62,53 @@ struct TunnelRelayLoop: ~Copyable {
     /// When the next tunnel may have been quiet for too long.
     private var nextIdle = UInt64.max
     private var now: UInt64 = 0
-    private var isStopping = false
+    private var isStopped = false
 
-    init(_ inbox: TunnelRelay.Inbox) { self.inbox = inbox }
+    /// - Parameter epoll: the loop's, which tells this table what concerns tunnels.
+    init(_ epoll: CInt) { self.epoll = epoll }
 
-    /// Runs until it is told to stop; then no tunnel is left.
-    mutating func run() {
-        var ready = [box_ready](repeating: box_ready(), count: 256)
-        while !isStopping {
-            let commands = inbox.take()
-            now = TunnelRelayLoop.clock()
-            for command in commands { perform(command) }
-            // With commands, the mailbox has to be looked at again before any sleep.
-            let count = wait(for: &ready, commands.isEmpty ? timeout : 0)
-            now = TunnelRelayLoop.clock()
-            for event in ready.prefix(count) { handle(event) }
-            resumePaused()
-            giveTurns()
-            if now >= nextIdle { endIdle() }
-        }
-        for id in Array(places.keys) { end(id, .closed) }
-        for case .add(let newcomer) in inbox.stop() { newcomer.refuse() }
+    /// One turn for each tunnel that can go on.
+    mutating func round(now: UInt64) {
+        self.now = now
+        resumePaused()
+        giveTurns()
+        if now >= nextIdle { endIdle() }
     }
 
-    /// Nanoseconds of CLOCK_MONOTONIC.
-    private static func clock() -> UInt64 {
-        var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-    }
+    // MARK: Events
 
-    // MARK: Waiting
-
-    /// Milliseconds until something has to be done without an event; -1 is never.
-    private var timeout: CInt {
-        guard due.isEmpty else { return 0 }
+    /// When something has to be done without an event; the greatest number is never.
+    func nextTime(now: UInt64) -> UInt64 {
+        guard due.isEmpty else { return now }
         var next = nextIdle
         for place in paused { next = min(next, tunnels[place].resumesAt) }
-        guard next != .max else { return -1 }
-        guard next > now else { return 0 }
-        // Rounded up: waking before the time would only mean to wait again.
-        return CInt(clamping: (next - now + 999_999) / 1_000_000)
-    }
-
-    private func wait(for ready: inout [box_ready], _ timeout: CInt) -> Int {
-        let count = unsafe ready.withUnsafeMutableBufferPointer { list in
-            unsafe box_epoll_wait(inbox.events, list.baseAddress, CInt(list.count), timeout)
-        }
-        guard count >= 0 else {
-            // Nothing else can happen to an epoll instance of our own.
-            precondition(errno == EINTR, "epoll_wait")
-            return 0
-        }
-        return Int(count)
+        return next
     }
 
     /// A place and the side in the lower half, and in the upper half bits of the tunnel's number: an event may be
-    /// about a tunnel that has ended since.
+    /// about a tunnel that has ended since. The highest bit is for others.
     private static func data(_ id: TunnelID, _ place: Int, isUpstream: Bool) -> UInt64 {
-        id.number << 32 | UInt64(UInt32(place)) << 1 | (isUpstream ? 1 : 0)
+        (id.number & 0x7FFF_FFFF) << 32 | UInt64(UInt32(place)) << 1 | (isUpstream ? 1 : 0)
     }
 
-    private mutating func handle(_ event: box_ready) {
-        if event.data == .max {
-            var count: UInt64 = 0
-            // What it says is in the mailbox, and that is looked at in every round.
-            _ = unsafe withUnsafeMutableBytes(of: &count) { unsafe read(inbox.wake, $0.baseAddress, 8) }
-            return
-        }
+    /// Something happened to a socket of a tunnel.
+    mutating func handle(_ event: box_ready) {
         let place = Int(UInt32(truncatingIfNeeded: event.data) >> 1)
         let isUpstream = event.data & 1 == 1
         guard tunnels[place].id.number != 0,
-            TunnelRelayLoop.data(tunnels[place].id, place, isUpstream: isUpstream) == event.data
+            TunnelTable.data(tunnels[place].id, place, isUpstream: isUpstream) == event.data
         else { return }
         let failed = event.events & (BOX_EPOLLERR | BOX_EPOLLHUP) != 0
         let isEnding = failed || event.events & BOX_EPOLLRDHUP != 0
+        // A direction that still reads meets the error behind the last byte. One that is done would never know that the
+        // side has not only ended its output but is gone.
+        if event.events & BOX_EPOLLERR != 0,
+            isUpstream ? tunnels[place].down.isDone : tunnels[place].up.isDone
+        {
+            let socket = isUpstream ? tunnels[place].upstream : tunnels[place].client
+            let side: TunnelRelay.Side = isUpstream ? .upstream : .client
+            return end(tunnels[place].id, .broken(side, code: SocketEnd.error(of: socket)))
+        }
         if isEnding || event.events & BOX_EPOLLIN != 0 {
             if isUpstream {
                 tunnels[place].down.becameReadable(isEnding: isEnding)
@@ -152,17 +128,12 @@ struct TunnelRelayLoop: ~Copyable {
         due.append(place)
     }
 
-    // MARK: Commands
+    // MARK: Tunnels
 
-    private mutating func perform(_ command: TunnelRelay.Command) {
-        switch command {
-        case .add(let newcomer): add(newcomer)
-        case .close(let id): end(id, .closed)
-        case .stop: isStopping = true
-        }
-    }
-
-    private mutating func add(_ newcomer: TunnelRelay.Newcomer) {
+    /// Takes over a tunnel.
+    mutating func add(_ newcomer: TunnelRelay.Newcomer, now: UInt64) {
+        guard !isStopped else { return newcomer.refuse() }
+        self.now = now
         let place: Int
         if let used = free.popLast() {
             place = used
@@ -182,13 +153,27 @@ struct TunnelRelayLoop: ~Copyable {
         if case .exhausted(let limit, let scope) = begun { return exhausted(newcomer.id, limit, scope) }
         for isUpstream in [false, true] {
             let socket = isUpstream ? newcomer.upstream : newcomer.client
-            let data = TunnelRelayLoop.data(newcomer.id, place, isUpstream: isUpstream)
-            let events = BOX_EPOLLIN | BOX_EPOLLOUT | BOX_EPOLLRDHUP | BOX_EPOLLET
-            guard box_epoll_add(inbox.events, socket, events, data) < 0 else { continue }
+            let data = TunnelTable.data(newcomer.id, place, isUpstream: isUpstream)
+            let events = TunnelTable.events
+            let isKnown = isUpstream ? newcomer.isKnown.upstream : newcomer.isKnown.client
+            let result =
+                isKnown
+                ? box_epoll_change(epoll, socket, events, data) : box_epoll_add(epoll, socket, events, data)
+            guard result < 0 else { continue }
             let code = errno
             return end(newcomer.id, .broken(isUpstream ? .upstream : .client, code: code))
         }
-        makeDue(place)
+        // What is there already makes an event of its own.
+        if !newcomer.early.isEmpty { makeDue(place) }
+    }
+
+    /// Ends a tunnel, unless it has ended already.
+    mutating func close(_ id: TunnelID) { end(id, .closed) }
+
+    /// Ends all tunnels, and takes none any more.
+    mutating func stop() {
+        isStopped = true
+        for id in Array(places.keys) { end(id, .closed) }
     }
 
     // MARK: Turns
@@ -210,7 +195,26 @@ struct TunnelRelayLoop: ~Copyable {
         let down = tunnels[place].down.turn(tunnels[place].ends(.down), &buffers, now)
         if endsTunnel(down, place, source: .upstream, destination: .client) { return }
         if tunnels[place].moved != before { tunnels[place].lastMoved = now }
+        if tunnels[place].up.isStuck, !tunnels[place].tellsRoom.upstream { waitForRoom(place, .upstream) }
+        if tunnels[place].down.isStuck, !tunnels[place].tellsRoom.client { waitForRoom(place, .client) }
         if tunnels[place].up.isDone, tunnels[place].down.isDone { end(tunnels[place].id, .finished) }
+    }
+
+    /// This side takes no bytes now: from here on the kernel tells when it does.
+    private mutating func waitForRoom(_ place: Int, _ side: TunnelRelay.Side) {
+        let (socket, isUpstream): (CInt, Bool) =
+            switch side {
+            case .client: (tunnels[place].client, false)
+            case .upstream: (tunnels[place].upstream, true)
+            }
+        if isUpstream {
+            tunnels[place].tellsRoom.upstream = true
+        } else {
+            tunnels[place].tellsRoom.client = true
+        }
+        let data = TunnelTable.data(tunnels[place].id, place, isUpstream: isUpstream)
+        guard box_epoll_change(epoll, socket, TunnelTable.events | BOX_EPOLLOUT, data) < 0 else { return }
+        end(tunnels[place].id, .broken(side, code: errno))
     }
 
     /// Does what the result of a turn asks for, and says whether the tunnel is over.
@@ -273,7 +277,7 @@ struct TunnelRelayLoop: ~Copyable {
             let end = tunnels[place].lastMoved &+ tunnels[place].idle
             if end <= now { self.end(tunnels[place].id, .idle) } else { next = min(next, end) }
         }
-        nextIdle = next == .max ? next : max(next, now + TunnelRelayLoop.tick)
+        nextIdle = next == .max ? next : max(next, now + TunnelTable.tick)
     }
 
     // MARK: The end
