@@ -73,7 +73,16 @@ class Exchange:
 
     def send(self, data):
         self.socket.settimeout(self.left())
-        self.socket.sendall(data)
+        try:
+            self.socket.sendall(data)
+        except (ConnectionResetError, BrokenPipeError):
+            # An answer that came before the end of the connection is still there to read.
+            try:
+                while self.receive():
+                    pass
+            except OSError:
+                pass
+            raise
 
     def step(self, word, *more):
         """Does one step."""

@@ -20,6 +20,8 @@ struct TunnelTable: ~Copyable {
         var onEnd: (@Sendable (TunnelRelay.End) -> Void)?
         /// Whose room for writing the kernel tells.
         var tellsRoom = (client: false, upstream: false)
+        /// Who will never take another byte.
+        var isGone = (client: false, upstream: false)
         /// It has a turn in the next round.
         var isDue = false
         /// It is in the list of those that a limit slows.
@@ -100,14 +102,13 @@ struct TunnelTable: ~Copyable {
         else { return }
         let failed = event.events & (BOX_EPOLLERR | BOX_EPOLLHUP) != 0
         let isEnding = failed || event.events & BOX_EPOLLRDHUP != 0
-        // A direction that still reads meets the error behind the last byte. One that is done would never know that the
-        // side has not only ended its output but is gone.
-        if event.events & BOX_EPOLLERR != 0,
-            isUpstream ? tunnels[place].down.isDone : tunnels[place].up.isDone
-        {
-            let socket = isUpstream ? tunnels[place].upstream : tunnels[place].client
-            let side: TunnelRelay.Side = isUpstream ? .upstream : .client
-            return end(tunnels[place].id, .broken(side, code: SocketEnd.error(of: socket)))
+        // With our output still open that is more than the end of its output: the side is gone.
+        if failed {
+            if isUpstream {
+                tunnels[place].isGone.upstream = !tunnels[place].up.isDone
+            } else {
+                tunnels[place].isGone.client = !tunnels[place].down.isDone
+            }
         }
         if isEnding || event.events & BOX_EPOLLIN != 0 {
             if isUpstream {
@@ -197,7 +198,14 @@ struct TunnelTable: ~Copyable {
         if tunnels[place].moved != before { tunnels[place].lastMoved = now }
         if tunnels[place].up.isStuck, !tunnels[place].tellsRoom.upstream { waitForRoom(place, .upstream) }
         if tunnels[place].down.isStuck, !tunnels[place].tellsRoom.client { waitForRoom(place, .client) }
-        if tunnels[place].up.isDone, tunnels[place].down.isDone { end(tunnels[place].id, .finished) }
+        if tunnels[place].up.isDone, tunnels[place].down.isDone {
+            end(tunnels[place].id, .finished)
+        } else if tunnels[place].up.isDone, tunnels[place].isGone.client {
+            // All that it had sent was passed on; nothing else would ever tell.
+            end(tunnels[place].id, .broken(.client, code: SocketEnd.error(of: tunnels[place].client)))
+        } else if tunnels[place].down.isDone, tunnels[place].isGone.upstream {
+            end(tunnels[place].id, .broken(.upstream, code: SocketEnd.error(of: tunnels[place].upstream)))
+        }
     }
 
     /// This side takes no bytes now: from here on the kernel tells when it does.
