@@ -52,8 +52,9 @@ for map in "$release"/CNIO*.build/module.modulemap; do nio="$nio -Xcc -fmodule-m
 $swift -I "$modules" $nio -module-name ProxyParsers -emit-module \
     -emit-module-path "$modules/ProxyParsers.swiftmodule" -emit-library -static \
     -o "$modules/libProxyParsers.a" proxy/Sources/MessageHead.swift proxy/Sources/Body.swift \
-    proxy/Sources/RequestHead.swift proxy/Sources/ClientHello.swift proxy/Sources/SocksReader.swift \
-    proxy/Sources/DNSMessage.swift proxy/Sources/DNSResponder.swift proxy/Sources/FakeNames.swift
+    proxy/Sources/RequestHead.swift proxy/Sources/Via.swift proxy/Sources/ClientHello.swift \
+    proxy/Sources/SocksReader.swift proxy/Sources/DNSMessage.swift proxy/Sources/DNSResponder.swift \
+    proxy/Sources/FakeNames.swift
 
 for target in HeadFuzz SocksFuzz DNSFuzz HelloFuzz; do
     name=$(echo "${target%Fuzz}" | tr '[:upper:]' '[:lower:]')

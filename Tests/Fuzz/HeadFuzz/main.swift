@@ -42,7 +42,7 @@ private func read(_ bytes: [UInt8], pieces size: Int) -> Outcome {
 
 /// The head for the origin server means what was decided about, and nothing else.
 private func checkForwarded(_ request: RequestHead) {
-    let bytes = Array(request.serialized.readableBytesView)
+    let bytes = Array(request.serialized(to: request.target).readableBytesView)
     guard case .head(let head) = read(bytes, pieces: bytes.count) else {
         preconditionFailure("what is forwarded is not a head")
     }

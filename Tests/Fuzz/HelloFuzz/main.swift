@@ -22,7 +22,7 @@ public func fuzzHello(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
             // What is compared with the host that was asked for is its one spelling, or is no host.
             precondition(host.description == name || host.description + "." == name)
         } catch {}
-    case .hello(nil), .notTLS: break
+    case .hello(nil), .encrypted, .notTLS: break
     }
     return 0
 }
