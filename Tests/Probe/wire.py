@@ -162,7 +162,8 @@ def carry_out(wanted):
     except socket.gaierror as error:
         end = {v: k for k, v in vars(socket).items() if k.startswith("EAI_")}.get(error.errno, str(error))
     except OSError as error:
-        end = errno.errorcode.get(error.errno, repr(error))
+        # What shutdown(2) says of a connection that was reset.
+        end = "reset" if error.errno == errno.ENOTCONN else errno.errorcode.get(error.errno, repr(error))
     told = {"key": wanted["key"], "end": end, "at": at, "ms": int((time.monotonic() - began) * 1000)}
     if exchange:
         told.update(
