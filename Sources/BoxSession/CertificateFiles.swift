@@ -49,10 +49,15 @@ enum CertificateFiles {
     ) throws(SessionError) -> HostFacts.Certificates {
         var certificates = HostFacts.Certificates(extra: extra, bundle: "", places: [])
         for bundle in bundles {
-            guard let place = try? Descriptor.open(bundle, O_RDONLY),
-                let real = SmallFile.readLink("/proc/self/fd/\(place.number)"),
+            let place: Descriptor
+            do throws(KernelError) { place = try Descriptor.open(bundle, O_RDONLY) } catch {
+                // Each distribution has one or two of these.
+                if error.code == ENOENT || error.code == ENOTDIR { continue }
+                throw SessionError(step: step, error)
+            }
+            guard let real = SmallFile.readLink("/proc/self/fd/\(place.number)"),
                 let path = try? AbsolutePath(real)
-            else { continue }
+            else { throw SessionError(step: step, reason: "the path of \(bundle) cannot be found") }
             if certificates.bundle.isEmpty {
                 do throws(KernelError) {
                     certificates.bundle = try content(of: place, limit: largestBundle)
