@@ -45,6 +45,11 @@ let package = Package(
             swiftSettings: house),
         // Row 3
         .target(name: "BoxAudit", dependencies: ["BoxTypes", "BoxKernel"], swiftSettings: house),
+        .target(
+            name: "BoxStage",
+            dependencies: [
+                "BoxTypes", "BoxKernel", "CLinux", .product(name: "Crypto", package: "swift-crypto"),
+            ], swiftSettings: house),
         // Row 4
         .target(
             name: "BoxInit", dependencies: ["BoxTypes", "BoxPlan", "BoxKernel", "CLinux"],
@@ -52,7 +57,7 @@ let package = Package(
         .target(
             name: "BoxSession",
             dependencies: [
-                "BoxTypes", "BoxPolicy", "BoxPlan", "BoxKernel", "BoxAudit", "Profiles", "CLinux",
+                "BoxTypes", "BoxPolicy", "BoxPlan", "BoxKernel", "BoxAudit", "BoxStage", "Profiles", "CLinux",
                 .product(name: "Crypto", package: "swift-crypto"),
             ], swiftSettings: house),
         .target(
@@ -66,8 +71,8 @@ let package = Package(
         .executableTarget(
             name: "box",
             dependencies: [
-                "BoxTypes", "BoxPolicy", "BoxPlan", "BoxKernel", "BoxAudit", "BoxInit", "BoxSession",
-                "Profiles", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "BoxTypes", "BoxPolicy", "BoxPlan", "BoxKernel", "BoxAudit", "BoxStage", "BoxInit",
+                "BoxSession", "Profiles", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ], swiftSettings: house),
         .executableTarget(
             name: "box-proxy", dependencies: ["BoxProxy"], path: "proxy/box-proxy", swiftSettings: house),
@@ -80,6 +85,9 @@ let package = Package(
             swiftSettings: house),
         .testTarget(
             name: "BoxKernelTests", dependencies: ["BoxKernel", "BoxTypes", "BoxPlan", "Profiles", "CLinux"],
+            swiftSettings: house),
+        .testTarget(
+            name: "BoxStageTests", dependencies: ["BoxStage", "BoxTypes", "BoxKernel", "CLinux"],
             swiftSettings: house),
         .testTarget(
             name: "BoxSessionTests", dependencies: ["BoxSession", "BoxTypes", "BoxKernel"],
