@@ -70,6 +70,11 @@ extension Policy.Limits {
         try size(text, from: ByteSize(bytes: 1 << 20))
     }
 
+    /// `disk`, `--disk`: at least 1 MiB, or no session could write what it needs to begin.
+    package static func disk(_ text: String) throws(UnitRefusal) -> ByteSize {
+        try size(text, from: ByteSize(bytes: 1 << 20))
+    }
+
     static func size(_ text: String, from least: ByteSize) throws(UnitRefusal) -> ByteSize {
         let size = try ByteSize(text)
         guard size >= least else { throw UnitRefusal("\(text) is less than \(least)") }
@@ -82,5 +87,24 @@ extension Policy.Limits {
             throw UnitRefusal("\(text) is not a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return count
+    }
+}
+
+extension Policy.Workspace {
+    /// `only`, `--only`: a path from the project's root, taken as it is written.
+    package static func part(_ text: String) throws(UnitRefusal) -> BytePath {
+        let quoted = "\"\(text.prefix(80))\""
+        guard !text.hasPrefix("/"), !text.hasPrefix("~") else {
+            throw UnitRefusal("\(quoted): write the path from the project's root")
+        }
+        // A pattern that is taken as a plain name would leave out what it seems to name.
+        if let sign = text.first(where: { "*?[".contains($0) }) {
+            throw UnitRefusal("\(quoted): \(sign) is not supported; name the path itself")
+        }
+        let path = text.hasSuffix("/") ? String(text.dropLast()) : text
+        guard let path = BytePath(path), !path.bytes.isEmpty, path.bytes.count < 4096 else {
+            throw UnitRefusal("\(quoted) is not a path below the project's root")
+        }
+        return path
     }
 }

@@ -44,9 +44,14 @@ package struct Policy: Equatable, Sendable {
 
     /// `[workspace]`: how the project appears inside.
     package struct Workspace: Equatable, Sendable {
-        /// `direct`: the project itself, control files read-only. `none`: an empty scratch directory.
-        package enum Mode: String, Equatable, Sendable, CaseIterable { case direct, none }
+        /// `overlay`: a copy-on-write view of the project. `direct`: the project itself, control files read-only.
+        /// `copy`: a real copy. `none`: an empty scratch directory.
+        package enum Mode: String, Equatable, Sendable, CaseIterable { case overlay, direct, copy, none }
         package var mode = Mode.direct
+        /// Names of the project that do not exist inside; the last one that matches decides.
+        package var hide: [HidePattern] = []
+        /// The parts of the project that a copy has; nil is all of it.
+        package var only: [BytePath]?
         package init() {}
     }
 
@@ -78,6 +83,8 @@ package struct Policy: Equatable, Sendable {
         package var temporary: ByteSize?
         package var openFiles: Int?
         package var fileSize: ByteSize?
+        /// What the session may write to the stage.
+        package var disk: ByteSize?
         package init() {}
     }
 

@@ -47,6 +47,8 @@ package struct PolicyLayer: Equatable, Sendable {
     /// `[workspace]` as far as it is said.
     package struct Workspace: Equatable, Sendable {
         package var mode: Policy.Workspace.Mode?
+        package var hide: [HidePattern] = []
+        package var only: [BytePath]?
         package init() {}
     }
 
@@ -70,7 +72,7 @@ extension Policy {
     /// The effective policy of layers, lowest first.
     ///
     /// Lists and `accept_missing` are united, in order and without repetition; single values of a higher layer
-    /// replace a lower one's. A denied host stays denied whatever a higher layer allows. Of one environment
+    /// replace a lower one's, and so does `only`. A denied host stays denied whatever a higher layer allows. Of one environment
     /// variable the highest layer says whether it is passed or set.
     package init(merging layers: [PolicyLayer]) {
         self.init()
@@ -81,7 +83,7 @@ extension Policy {
 
     private mutating func add(_ layer: PolicyLayer) {
         network.add(layer.network)
-        workspace.mode = layer.workspace.mode ?? workspace.mode
+        workspace.add(layer.workspace)
         files.read.unite(layer.files.read)
         files.write.unite(layer.files.write)
         syscalls.profile = layer.syscalls.profile ?? syscalls.profile
@@ -126,6 +128,17 @@ extension Policy.Network {
     }
 }
 
+extension Policy.Workspace {
+    fileprivate mutating func add(_ above: PolicyLayer.Workspace) {
+        mode = above.mode ?? mode
+        only = above.only ?? only
+        // The last match decides, so of equal patterns only the last one says anything.
+        let again = Set(above.hide)
+        hide.removeAll(where: again.contains)
+        hide += above.hide
+    }
+}
+
 extension Policy.Limits {
     fileprivate mutating func replace(by above: Policy.Limits) {
         memory = above.memory ?? memory
@@ -135,6 +148,7 @@ extension Policy.Limits {
         temporary = above.temporary ?? temporary
         openFiles = above.openFiles ?? openFiles
         fileSize = above.fileSize ?? fileSize
+        disk = above.disk ?? disk
     }
 }
 

@@ -9,14 +9,22 @@ package struct PolicyReader {
     let positions: [[String]: SourcePosition]
     private var layer: PolicyLayer
     var errors: [PolicyError] = []
+    /// Whether exceptions may stand among the `hide` patterns.
+    private var mayShow = true
 
     /// Reads one file's bytes; `file` is its name for messages.
-    package static func read(_ bytes: [UInt8], file: String) throws(PolicyErrors) -> PolicyLayer {
+    ///
+    /// With `isProject` it is the project's own file, which may hide but not show: an exception among its `hide`
+    /// patterns is an error.
+    package static func read(
+        _ bytes: [UInt8], file: String, isProject: Bool = false
+    ) throws(PolicyErrors) -> PolicyLayer {
         let document: TOMLDocument
         do throws(PolicyError) {
             document = try TOMLDocument(bytes, file: file)
         } catch { throw PolicyErrors(error) }
         var reader = PolicyReader(file: file, document: document)
+        reader.mayShow = !isProject
         reader.readAll(Section(path: [], unread: document.root))
         if let errors = PolicyErrors(reader.errors) { throw errors }
         return reader.layer
@@ -146,6 +154,17 @@ extension PolicyReader {
     private mutating func readWorkspace(_ table: Section) {
         var table = table
         layer.workspace.mode = word("mode", &table)
+        layer.workspace.hide =
+            list("hide", &table) { [mayShow] text throws(PatternRefusal) in
+                let pattern = try HidePattern(text)
+                guard mayShow || !pattern.isException else {
+                    throw PatternRefusal(
+                        "\"\(text)\": a project's own policy can hide files and not show them; "
+                            + "write this in your own configuration or give it as an option")
+                }
+                return pattern
+            } ?? []
+        layer.workspace.only = list("only", &table, Policy.Workspace.part)
         finish(table)
     }
 
@@ -193,6 +212,7 @@ extension PolicyReader {
         layer.limits.temporary = quantity("temporary", &table, Policy.Limits.temporary)
         layer.limits.openFiles = number("open_files", &table, Policy.Limits.openFiles)
         layer.limits.fileSize = quantity("file_size", &table, Policy.Limits.fileSize)
+        layer.limits.disk = quantity("disk", &table, Policy.Limits.disk)
         finish(table)
     }
 

@@ -14,12 +14,24 @@ package struct BytePath: Hashable, Sendable, Comparable {
 
     /// Takes bytes that are such a path already; nil if they are not.
     package init?(_ bytes: [UInt8]) {
-        guard !bytes.contains(0) else { return nil }
-        if !bytes.isEmpty {
-            for part in bytes.split(separator: BytePath.slash, omittingEmptySubsequences: false)
-            where !BytePath.isName(part) { return nil }
-        }
+        guard bytes.isEmpty || BytePath.areNames(bytes[...]) else { return nil }
         self.bytes = bytes
+    }
+
+    /// Whether bytes are names with one `/` between each two.
+    private static func areNames(_ bytes: ArraySlice<UInt8>) -> Bool {
+        bytes.split(separator: slash, omittingEmptySubsequences: false).allSatisfy(isName)
+    }
+
+    /// The path that has this one's first `count` bytes and then `rest`; nil if that is none. What it takes from this
+    /// path is not looked at again, so that lists of long paths are read fast.
+    package func with(prefix count: Int, then rest: [UInt8]) -> BytePath? {
+        guard (0...bytes.count).contains(count) else { return nil }
+        let joined = bytes[..<count] + rest
+        if joined.isEmpty { return .root }
+        // The last name of the prefix may go on in the rest, or be complete.
+        let start = joined[..<count].lastIndex(of: BytePath.slash).map { $0 + 1 } ?? 0
+        return BytePath.areNames(joined[start...]) ? BytePath(trusted: Array(joined)) : nil
     }
 
     /// The same for a text.
@@ -72,8 +84,28 @@ package struct BytePath: Hashable, Sendable, Comparable {
     /// Whether this is `other` or lies below it, by whole components.
     package func isSame(orBelow other: BytePath) -> Bool {
         if other.bytes.isEmpty { return true }
-        guard bytes.starts(with: other.bytes) else { return false }
-        return bytes.count == other.bytes.count || bytes[other.bytes.count] == BytePath.slash
+        guard bytes.count >= other.bytes.count else { return false }
+        guard bytes.count == other.bytes.count || bytes[other.bytes.count] == BytePath.slash else {
+            return false
+        }
+        return sharedPrefix(with: other) == other.bytes.count
+    }
+
+    /// How many bytes two paths have in common from the beginning.
+    package func sharedPrefix(with other: BytePath) -> Int {
+        let least = min(bytes.count, other.bytes.count)
+        let words = unsafe bytes.withUnsafeBytes { left in
+            unsafe other.bytes.withUnsafeBytes { right in
+                var at = 0
+                // Both have eight bytes at each of these offsets.
+                while at + 8 <= least,
+                    unsafe left.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+                        == right.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+                { at += 8 }
+                return at
+            }
+        }
+        return (words..<least).first { bytes[$0] != other.bytes[$0] } ?? least
     }
 
     /// This path as seen from a directory that it lies in; nil if it does not.
@@ -111,11 +143,10 @@ package struct BytePath: Hashable, Sendable, Comparable {
     /// The order of a walk: a directory before what is below it, and that before the directory's next neighbour.
     package static func < (left: BytePath, right: BytePath) -> Bool {
         let (a, b) = (left.bytes, right.bytes)
-        for index in 0..<min(a.count, b.count) where a[index] != b[index] {
-            if a[index] == slash { return true }
-            if b[index] == slash { return false }
-            return a[index] < b[index]
-        }
-        return a.count < b.count
+        let index = left.sharedPrefix(with: right)
+        guard index < a.count, index < b.count else { return a.count < b.count }
+        if a[index] == slash { return true }
+        if b[index] == slash { return false }
+        return a[index] < b[index]
     }
 }
