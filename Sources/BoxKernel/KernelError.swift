@@ -43,20 +43,25 @@ private let errorNames: [CInt: String] = [
     EADDRINUSE: "EADDRINUSE", EADDRNOTAVAIL: "EADDRNOTAVAIL", ENETUNREACH: "ENETUNREACH",
     ECONNRESET: "ECONNRESET", ETIMEDOUT: "ETIMEDOUT", ECONNREFUSED: "ECONNREFUSED",
     EHOSTUNREACH: "EHOSTUNREACH",
-    ESTALE: "ESTALE", EDQUOT: "EDQUOT", ESRCH: "ESRCH",
+    ESTALE: "ESTALE", EDQUOT: "EDQUOT", ESRCH: "ESRCH", EDEADLK: "EDEADLK", ENODATA: "ENODATA",
+    ECANCELED: "ECANCELED",
 ]
 
 /// Turns a negative result into a `KernelError` with the errno of the call just made.
 @discardableResult
-package func check(_ call: String, _ result: CInt, _ subject: String = "") throws(KernelError) -> CInt {
-    guard result >= 0 else { throw KernelError(call: call, code: errno, subject: subject) }
+package func check(
+    _ call: String, _ result: CInt, _ subject: @autoclosure () -> String = ""
+) throws(KernelError) -> CInt {
+    guard result >= 0 else { throw KernelError(call: call, code: errno, subject: subject()) }
     return result
 }
 
 /// The same for calls that return a size.
 @discardableResult
-package func check(_ call: String, _ result: Int, _ subject: String = "") throws(KernelError) -> Int {
-    guard result >= 0 else { throw KernelError(call: call, code: errno, subject: subject) }
+package func check(
+    _ call: String, _ result: Int, _ subject: @autoclosure () -> String = ""
+) throws(KernelError) -> Int {
+    guard result >= 0 else { throw KernelError(call: call, code: errno, subject: subject()) }
     return result
 }
 

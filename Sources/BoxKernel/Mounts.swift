@@ -176,9 +176,14 @@ package struct Root: ~Copyable {
     /// Covers a path with what lies at a path of the old root, in one call. Links are followed, so this is only for
     /// trees that nobody else can have changed.
     package borrowing func cover(_ path: AbsolutePath, with source: String) throws(KernelError) {
-        try check("fchdir", fchdir(descriptor.number), "new root")
+        try changeDirectory()
         let result = unsafe box_bind(source, Root.relative(path))
         try check("mount", result, path.string)
+    }
+
+    /// Makes relative paths start at the new root.
+    borrowing func changeDirectory() throws(KernelError) {
+        try check("fchdir", fchdir(descriptor.number), "new root")
     }
 
     /// Writes a setting through the `/proc` inside.

@@ -1,13 +1,13 @@
 internal import Glibc
 
 /// What one look at a file says about it.
-package struct Node: Equatable, Sendable {
-    package enum Kind: UInt8, Sendable, CaseIterable {
+package struct Node: Equatable, Sendable, BitwiseCopyable {
+    package enum Kind: UInt8, Sendable, CaseIterable, BitwiseCopyable {
         case file, directory, link, characterDevice, blockDevice, fifo, socket
     }
 
     /// A point in time as the file system has it.
-    package struct Time: Hashable, Sendable, Comparable {
+    package struct Time: Hashable, Sendable, Comparable, BitwiseCopyable {
         package var seconds: Int
         package var nanoseconds: Int
         package init(seconds: Int, nanoseconds: Int) {

@@ -104,12 +104,9 @@ package struct Tree: ~Copyable {
 package func withCName<Result>(
     _ name: some Collection<UInt8>, _ body: (UnsafePointer<CChar>) -> Result
 ) -> Result {
-    var bytes = Array(name)
+    var bytes = name.map { CChar(bitPattern: $0) }
     bytes.append(0)
-    return unsafe bytes.withUnsafeBytes { raw in
-        // Never empty: the NUL is there.
-        unsafe body(raw.baseAddress!.assumingMemoryBound(to: CChar.self))
-    }
+    return unsafe body(bytes)
 }
 
 extension BytePath {

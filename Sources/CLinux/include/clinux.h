@@ -111,6 +111,17 @@ int box_seccomp_action_available(uint32_t action);
 uint32_t box_scmp_act_errno(uint16_t code);
 uint32_t box_scmp_act_trace(uint16_t code);
 
+// --- Putting files in place (files.c) --------------------------------------------------------------------
+int box_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned int flags);
+int box_syncfs(int fd);
+int box_mount_id(int fd, uint64_t *id);                 // STATX_MNT_ID; ENOSYS before Linux 5.8
+int box_set_times(int dirfd, const char *name, int64_t seconds, int64_t nanoseconds);   // mtime alone, no link followed
+int box_chmod_nofollow(int dirfd, const char *name, uint32_t mode);     // EOPNOTSUPP for a link
+ssize_t box_list_xattrs(int fd, char *names, size_t size);
+ssize_t box_get_xattr(int fd, const char *name, void *value, size_t size);
+int box_set_xattr(int fd, const char *name, const void *value, size_t size);
+extern const unsigned int BOX_RENAME_NOREPLACE, BOX_RENAME_EXCHANGE;
+
 // --- Any system call, for probes: returns the result or -1 with errno ------------------------------------
 long box_syscall(long number, long a, long b, long c, long d, long e, long f);
 
