@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 int ct_terminal(int rows, int columns, char *path, int room) {
@@ -121,4 +122,30 @@ int ct_reached(int listener) {
     int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     if (fd >= 0) close(fd);
     return fd >= 0;
+}
+
+ssize_t ct_attributes(const char *path, char *buffer, size_t room) {
+    char names[65536];
+    ssize_t listed = llistxattr(path, names, sizeof names);
+    // Some file systems have none at all.
+    if (listed < 0) return errno == EOPNOTSUPP ? 0 : -1;
+    size_t used = 0;
+    for (const char *name = names; name < names + listed; name += strlen(name) + 1) {
+        size_t before = strlen(name) + 1, head = before + sizeof(size_t);
+        if (used + head > room) {
+            errno = ERANGE;
+            return -1;
+        }
+        ssize_t size = lgetxattr(path, name, buffer + used + head, room - used - head);
+        if (size < 0) return -1;
+        size_t length = (size_t)size;
+        memcpy(buffer + used, name, before);
+        memcpy(buffer + used + before, &length, sizeof length);
+        used += head + length;
+    }
+    return (ssize_t)used;
+}
+
+int ct_set_attribute(const char *path, const char *name, const char *value, size_t size) {
+    return lsetxattr(path, name, value, size, 0);
 }

@@ -26,4 +26,10 @@ int ct_listen_unix(const char *name, int abstract);
 int ct_listen_tcp(const char *address, int *port);
 int ct_reached(int listener);
 
+// Extended attributes of a path itself, no link followed: for each one the name, NUL, the value's length (a size_t) and
+// the value. Returns the number of bytes in the buffer, or -1 with errno; ERANGE if there is no room.
+ssize_t ct_attributes(const char *path, char *buffer, size_t room);
+// Sets one. Returns 0, or -1 with errno.
+int ct_set_attribute(const char *path, const char *name, const char *value, size_t size);
+
 #endif
