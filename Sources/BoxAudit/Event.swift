@@ -12,6 +12,9 @@ package struct Event: Equatable, Sendable {
         case netLimit = "net.limit"
         case policyChange = "policy.change"
         case limit
+        case apply
+        case undo
+        case discard
     }
 
     /// A value of a field.

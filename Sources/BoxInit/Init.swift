@@ -51,6 +51,8 @@ struct Stage: ~Copyable {
     /// What becomes 0, 1 and 2 of the command.
     private var streams: [CInt] = []
     private var hasTerminal = false
+    /// Answers system calls of the command, if the plan wants that.
+    private var answers: CallAnswers?
 
     init(control: consuming Channel) { self.control = control }
 
@@ -70,10 +72,8 @@ struct Stage: ~Copyable {
         environment = plan.environment
 
         streams = takeStreams(launch.streams, from: &inherited)
-        let mounts = plan.steps.filter { step in
-            step.needsDescriptor
-        }
-        guard inherited.count == mounts.count else {
+        let mounts = plan.steps.reduce(0) { $0 + $1.descriptorCount }
+        guard inherited.count == mounts else {
             throw Failure(step: "launch", object: "\(inherited.count) descriptors", code: EBADF)
         }
         performer.prepared = inherited
@@ -88,6 +88,7 @@ struct Stage: ~Copyable {
             try perform(item, &performer)
             if item == .enterRoot { try openTerminal(launch.streams) }
         }
+        if let listener = performer.takeListener() { answers = CallAnswers(listener) }
         try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
         try enter(plan.workingDirectory)
         let sockets = performer.takeSockets()
@@ -222,7 +223,9 @@ struct Stage: ~Copyable {
             let children = try Processes.signalDescriptor([SIGCHLD])
             let pid = try start()
             try control.send(InitReport.started(pid: pid).wire)
-            try Reaper(control: control, children: children, command: pid).run()
+            var reaper = try Reaper(
+                control: control, children: children, command: pid, answers: answers.take())
+            try reaper.run()
         } catch { _exit(125) }
         _exit(0)
     }

@@ -16,6 +16,8 @@ struct Performer: ~Copyable {
     private var sockets: [(kind: DoorSocket, number: CInt)] = []
     /// What makes routes, once one is wanted.
     private var door: DoorMaker?
+    /// Listens to the system call filter, if one is to be listened to.
+    private var listener: SyscallListener?
 
     init() {}
 
@@ -25,14 +27,17 @@ struct Performer: ~Copyable {
         return sockets
     }
 
+    /// What listens to the system call filter; it is given away once.
+    mutating func takeListener() -> SyscallListener? { listener.take() }
+
     /// Carries out one step.
     mutating func perform(_ step: Step) throws(KernelError) {
         switch step {
         case .becomeUser(let uid, let gid): try Processes.become(uid: uid, gid: gid)
         case .makeMountsPrivate: try Mounts.makePrivate()
         case .mountRoot(let bytes, let inodes): try mountRoot(bytes: bytes, inodes: inodes)
-        case .directory, .link, .file, .temporary, .bind, .readOnly, .pin, .mask, .substitute, .device,
-            .pseudoterminals, .messageQueues, .processes, .setting, .enterRoot:
+        case .directory, .link, .file, .temporary, .bind, .overlay, .readOnly, .pin, .mask, .substitute,
+            .device, .pseudoterminals, .messageQueues, .processes, .setting, .enterRoot:
             guard let root = root.take() else { throw KernelError(call: "root", code: ENOENT) }
             try build(step, in: root)
         case .hostname(let name):
@@ -52,11 +57,15 @@ struct Performer: ~Copyable {
         case .dropCapabilities: try Capabilities.dropAll()
         case .noNewPrivileges: try ProcessAttributes.setNoNewPrivileges()
         case .landlock(let handled, let scopes, let rules): try restrict(handled, scopes, rules)
-        case .seccomp(_, let program):
+        case .seccomp(_, let program, let listens):
             guard !program.isEmpty else {
                 throw KernelError(call: "seccomp", code: EINVAL, subject: "no filter")
             }
-            try SeccompFilter.install(program)
+            if listens {
+                listener = try SyscallListener(installing: program)
+            } else {
+                try SeccompFilter.install(program)
+            }
         }
     }
 
@@ -77,6 +86,7 @@ struct Performer: ~Copyable {
         case .file(let path, let content): try root.makeFile(path, content: content)
         case .temporary(let path, let bounds): try Performer.mount(bounds, at: path, in: root)
         case .bind(let bind): try mount(bind, in: root)
+        case .overlay(let overlay): try mount(overlay, in: root)
         case .readOnly(let path):
             try Performer.cover(path, in: root, adding: [.readOnly, .noSUID, .noDevices])
         case .pin(let path): try Performer.cover(path, in: root, adding: [.noSUID, .noDevices])
@@ -133,18 +143,10 @@ struct Performer: ~Copyable {
         let mount: Descriptor
         switch bind.source {
         case .path(let path): mount = try Mounts.clone(path.string, recursive: true)
-        case .prepared(let path, _, _), .opened(let path):
-            guard !prepared.isEmpty else {
-                throw KernelError(call: "prepared mount", code: EBADF, subject: path.string)
-            }
-            mount = Descriptor(owning: prepared.removeFirst())
+        case .prepared(let path, _, _), .opened(let path): mount = try takePrepared(path)
         }
         if let identity = bind.identity {
-            let status = try FileStatus.of(mount.number)
-            guard status.device == identity.device, status.inode == identity.inode else {
-                // Replaced since the plan was made.
-                throw KernelError(call: "open_tree", code: ESTALE, subject: bind.target.string)
-            }
+            try Performer.verify(mount, is: identity, bind.target)
         }
         let attributes: MountAttributes = [
             .noSUID, .noDevices, bind.writable ? [] : .readOnly, bind.executable ? [] : .noExec,
@@ -153,6 +155,41 @@ struct Performer: ~Copyable {
         guard bind.isDirectory else { return try root.attach(mount, onNewFile: bind.target) }
         try root.makeDirectory(bind.target)
         try root.attach(mount, at: bind.target)
+    }
+
+    private mutating func mount(_ overlay: Step.Overlay, in root: borrowing Root) throws(KernelError) {
+        let lower: Descriptor
+        let stage: Descriptor
+        if overlay.owner == nil {
+            lower = try Mounts.clone(overlay.lower.string, recursive: false)
+            stage = try Mounts.clone(overlay.stage.string, recursive: false)
+        } else {
+            lower = try takePrepared(overlay.lower)
+            stage = try takePrepared(overlay.stage)
+        }
+        try Performer.verify(lower, is: overlay.identity, overlay.target)
+        let mount = try root.overlay(lower: lower, stage: stage, hides: overlay.hides)
+        try Mounts.set([.noSUID, .noDevices], on: mount, recursive: false)
+        try root.makeDirectory(overlay.target)
+        try root.attach(mount, at: overlay.target)
+    }
+
+    /// The next mount that the supervisor handed in.
+    private mutating func takePrepared(_ path: AbsolutePath) throws(KernelError) -> Descriptor {
+        guard !prepared.isEmpty else {
+            throw KernelError(call: "prepared mount", code: EBADF, subject: path.string)
+        }
+        return Descriptor(owning: prepared.removeFirst())
+    }
+
+    private static func verify(
+        _ mount: borrowing Descriptor, is identity: Step.Identity, _ target: AbsolutePath
+    ) throws(KernelError) {
+        let status = try FileStatus.of(mount.number)
+        guard status.device == identity.device, status.inode == identity.inode else {
+            // Replaced since the plan was made.
+            throw KernelError(call: "open_tree", code: ESTALE, subject: target.string)
+        }
     }
 
     /// Mounts an existing path over itself with more attributes.

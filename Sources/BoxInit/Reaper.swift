@@ -3,52 +3,80 @@ internal import BoxPlan
 internal import CLinux
 internal import Glibc
 
-/// Waits for the command, reaps everything that is left to process 1, and passes signals on.
+/// Waits for the command, reaps everything that is left to process 1, passes signals on, and answers the system calls
+/// that it is asked about.
 struct Reaper: ~Copyable {
     private let control: Channel
     private let children: Descriptor
     private let command: CInt
+    private var answers: CallAnswers?
+    /// What is waited for: children, the supervisor, system calls.
+    private let entries: [PollEntry]
 
-    init(control: borrowing Channel, children: consuming Descriptor, command: CInt) throws(KernelError) {
+    /// How long the end of the session waits for directories that are just being moved, in milliseconds.
+    private static let longestEnd = 60_000
+
+    init(
+        control: borrowing Channel, children: consuming Descriptor, command: CInt,
+        answers: consuming CallAnswers?
+    ) throws(KernelError) {
         self.control = Channel(try control.descriptor.duplicate())
+        var entries = [PollEntry(children.number, .read), PollEntry(self.control.descriptor.number, .read)]
         self.children = children
         self.command = command
+        switch consume answers {
+        case .some(let answers):
+            entries.append(answers.entry)
+            self.answers = consume answers
+        case .none: self.answers = nil
+        }
+        self.entries = entries
     }
 
     /// Returns when the command has ended and that is reported, or when the supervisor is gone.
-    borrowing func run() throws(KernelError) {
+    mutating func run() throws(KernelError) {
+        var end: InitReport?
+        var limit: Int?
         while true {
-            let ready = try poll([
-                PollEntry(children.number, .read), PollEntry(control.descriptor.number, .read),
-            ])
-            if ready.contains(where: { $0.index == 0 }) {
-                _ = try Processes.takeSignals(children)
-                if try reap() { return }
+            if let report = end,
+                answers?.isIdle ?? true || limit.map({ MonotonicClock.milliseconds() > $0 }) ?? false
+            {
+                return try control.send(report.wire)
             }
-            if ready.contains(where: { $0.index == 1 }) {
-                // The supervisor is gone: nothing may go on without it.
-                guard let message = try control.receive() else { return }
-                try obey(try InitOrder(checking: message.bytes))
+            let ready = try poll(entries, timeout: limit.map { max(0, $0 - MonotonicClock.milliseconds()) })
+            for item in ready {
+                switch item.index {
+                case 0:
+                    _ = try Processes.takeSignals(children)
+                    guard let report = try reap(), end == nil else { continue }
+                    // What is half moved would lie in the work area in two places.
+                    (end, limit) = (report, MonotonicClock.milliseconds() + Reaper.longestEnd)
+                    try answers?.close()
+                case 1:
+                    // The supervisor is gone: nothing may go on without it.
+                    guard let message = try control.receive() else { return }
+                    try obey(try InitOrder(checking: message.bytes))
+                default:
+                    try answers?.takeNext()
+                }
             }
         }
     }
 
-    /// Whether the command has ended.
-    private borrowing func reap() throws(KernelError) -> Bool {
+    /// Reaps; how the command ended, if it did.
+    private mutating func reap() throws(KernelError) -> InitReport? {
+        var end: InitReport?
         while let (pid, change) = try Processes.nextChange() {
+            if try answers?.changed(pid, change) ?? false { continue }
             guard pid == command else { continue }
             switch change {
-            case .exited(let code):
-                try control.send(InitReport.exited(code: code).wire)
-                return true
-            case .killed(let signal):
-                try control.send(InitReport.killed(signal: signal).wire)
-                return true
+            case .exited(let code): end = .exited(code: code)
+            case .killed(let signal): end = .killed(signal: signal)
             case .stopped(let signal): try control.send(InitReport.stopped(signal: signal).wire)
             case .continued: try control.send(InitReport.continued.wire)
             }
         }
-        return false
+        return end
     }
 
     private borrowing func obey(_ order: InitOrder) throws(KernelError) {

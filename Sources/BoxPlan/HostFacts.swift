@@ -56,6 +56,22 @@ package struct HostFacts: Equatable, Sendable {
         package var controls: [String: Node.Kind] = [:]
         /// Mounts below the project, relative to it.
         package var mounts: [String] = []
+        /// What the policy hides, of what there is.
+        package var hidden: [BytePath] = []
+        /// Git directories outside that the project belongs to.
+        package var gitDirectories: [GitDirectory] = []
+        /// Why git does not work inside, if the project's git directory is not let in.
+        package var gitObstacle: String?
+        package init(path: AbsolutePath, node: Node) {
+            self.path = path
+            self.node = node
+        }
+    }
+
+    /// A git directory that is not in the project: a linked worktree's, a submodule's.
+    package struct GitDirectory: Equatable, Sendable {
+        package var path: AbsolutePath
+        package var node: Node
         package init(path: AbsolutePath, node: Node) {
             self.path = path
             self.node = node

@@ -21,8 +21,31 @@ package struct Plan: Equatable, Sendable {
     package var placeholders: [Placeholder]
     /// The directory that the session belongs to, also where the command does not see it; nil inside.
     package var project: AbsolutePath?
+    /// The session's copy-on-write work area; nil if the project is not staged.
+    package var stage: Stage?
     /// What the capability card shows besides the protections.
     package var summary: Summary
+
+    /// Directories of the host that appear inside as a view of their own.
+    package struct Stage: Equatable, Sendable {
+        /// Whether the view is a copy; an overlay otherwise.
+        package var copies: Bool
+        /// Where it lies; known when the session has a directory.
+        package var directory: AbsolutePath
+        /// The project, then its git directories elsewhere.
+        package var trees: [Tree]
+        /// What of the project is copied; nil is all of it.
+        package var only: [BytePath]?
+        /// What the changes may take, in bytes; nil is unlimited.
+        package var limit: Int?
+
+        package struct Tree: Equatable, Sendable {
+            package var host: AbsolutePath
+            package var identity: Step.Identity
+            package var owner: Step.Owner
+            package var hidden: [BytePath]
+        }
+    }
 
     /// A name that is made on the host while the sandbox runs.
     package struct Placeholder: Equatable, Sendable {
@@ -113,6 +136,11 @@ package struct Plan: Equatable, Sendable {
         package var writable: [AbsolutePath] = []
         package var limits: [String] = []
         package var leftOut: [String] = []
+        /// What the policy hides in the project.
+        package var hidden: [String] = []
+        /// The workspace's mode; empty without a project.
+        package var workspace = ""
+        package var gitObstacle: String?
         package init() {}
     }
 
@@ -150,10 +178,35 @@ package struct Plan: Equatable, Sendable {
     /// Puts the compiled system call filter into its step.
     package mutating func setFilter(_ program: [UInt8]) {
         steps = steps.map { step in
-            if case .seccomp(let profile, _) = step {
-                .seccomp(profile: profile, program: program)
+            if case .seccomp(let profile, _, let listens) = step {
+                .seccomp(profile: profile, program: program, listens: listens)
             } else {
                 step
+            }
+        }
+    }
+
+    /// Lets the stage lie in another directory.
+    package mutating func setStage(_ directory: AbsolutePath) {
+        guard let old = stage?.directory else { return }
+        stage?.directory = directory
+        func moved(_ path: AbsolutePath) -> AbsolutePath {
+            path.relative(to: old).flatMap { try? directory.appending($0) } ?? path
+        }
+        steps = steps.map { step in
+            switch step {
+            case .overlay(var overlay):
+                overlay.stage = moved(overlay.stage)
+                return .overlay(overlay)
+            case .bind(var bind):
+                switch bind.source {
+                case .path(let path): bind.source = .path(moved(path))
+                case .prepared(let path, let uid, let gid):
+                    bind.source = .prepared(moved(path), ownerUID: uid, ownerGID: gid)
+                case .opened: break
+                }
+                return .bind(bind)
+            default: return step
             }
         }
     }

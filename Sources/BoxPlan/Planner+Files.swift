@@ -12,7 +12,12 @@ extension Planner {
         steps += makePrivatePlaces()
         steps += grants.map(bind)
         if let prover = request.prover { steps.append(bindProver(prover)) }
-        if policy.workspace.mode == .direct { steps += makeProject() }
+        switch policy.workspace.mode {
+        case .direct: steps += makeProject()
+        case .overlay: steps += makeOverlays()
+        case .copy: steps += makeCopies()
+        case .none: break
+        }
         return steps
     }
 
@@ -204,6 +209,8 @@ extension Planner {
             }
         }
         steps += placeholders.map { .readOnly($0.path) }
+        // A name that is not UTF-8 cannot be in a plan; the facts refuse those in this mode.
+        steps += project.hidden.compactMap { $0.text.flatMap(inProject).map { .mask($0) } }
         // As root the supervisor clones the project alone, so nothing mounted below it comes along.
         if !facts.isRoot { steps += project.mounts.compactMap { inProject($0).map { .mask($0) } } }
         return steps

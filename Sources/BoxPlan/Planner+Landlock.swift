@@ -54,7 +54,10 @@ extension Planner {
             rules.append((grant.path, grant.isDirectory ? access : access.intersection(.onFiles)))
         }
         if request.prover != nil { rules.append((Planner.proverPath, [.readFile, .execute])) }
-        if policy.workspace.mode == .direct { rules.append((facts.project.path, Planner.changing)) }
+        if policy.workspace.mode != .none { rules.append((facts.project.path, Planner.changing)) }
+        if let stage = makeStage() {
+            for tree in stage.trees.dropFirst() { rules.append((tree.host, Planner.changing)) }
+        }
         return rules
     }
 }

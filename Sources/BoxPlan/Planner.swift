@@ -56,13 +56,15 @@ package struct Planner {
             ]
         if facts.isRoot { steps.append(.becomeUser(uid: identity.insideUID, gid: identity.insideGID)) }
         if let landlock = makeLandlock(grants: grants) { steps.append(landlock) }
-        steps.append(.seccomp(profile: policy.syscalls.profile, program: []))
+        let listens = policy.workspace.mode == .overlay
+        steps.append(.seccomp(profile: policy.syscalls.profile, program: [], listens: listens))
 
         var plan = Plan(
             command: request.command, environment: try makeEnvironment(identity: identity, grants: grants),
             workingDirectory: workingDirectory, identity: identity, steps: steps)
         plan.protections = protections
         plan.placeholders = placeholders
+        plan.stage = makeStage()
         plan.proxy = try makeProxy()
         plan.project = facts.project.path
         plan.controlGroup = makeControlGroup()
@@ -75,7 +77,7 @@ package struct Planner {
     /// Where the command starts: the project, or its stand-in.
     var workingDirectory: AbsolutePath {
         switch policy.workspace.mode {
-        case .direct: facts.project.path
+        case .overlay, .direct, .copy: facts.project.path
         case .none: Planner.scratch
         }
     }
@@ -101,6 +103,8 @@ package struct Planner {
         for place in Planner.privatePlaces where path == place {
             throw .project(path, "\(place) is private inside. Start box in a directory below it")
         }
+        try checkPart()
+        try checkOwner()
         guard !path.isSame(orBelow: facts.stateDirectory), !facts.stateDirectory.isSame(orBelow: path) else {
             throw .project(path, "box keeps its own state there (\(facts.stateDirectory))")
         }
@@ -154,9 +158,12 @@ package struct Planner {
         var summary = Plan.Summary()
         summary.readable = [AbsolutePath(literal: "/usr")] + grants.filter { !$0.writable }.map(\.path)
         summary.writable = grants.filter(\.writable).map(\.path)
-        if policy.workspace.mode == .direct {
+        if policy.workspace.mode != .none {
             summary.writable.insert(facts.project.path, at: 0)
             summary.leftOut = facts.project.mounts
+            summary.hidden = facts.project.hidden.map(\.escaped)
+            summary.workspace = policy.workspace.mode.rawValue
+            summary.gitObstacle = facts.project.gitObstacle
         }
         summary.limits = limitTexts
         return summary

@@ -13,6 +13,7 @@ extension Step {
         case .file: "file"
         case .temporary: "temporary"
         case .bind: "bind"
+        case .overlay: "overlay"
         case .readOnly: "read-only"
         case .pin: "pin"
         case .mask: "mask"
@@ -57,6 +58,7 @@ extension Step {
                 ("executable", .bool(bounds.executable)),
             ]
         case .bind(let bind): bind.fields
+        case .overlay(let overlay): overlay.fields
         case .readOnly(let path), .pin(let path), .mask(let path): [("target", .text(path.string))]
         case .device(let name, let major, let minor):
             [("target", .text("/dev/" + name)), ("number", .text("\(major):\(minor)"))]
@@ -88,7 +90,8 @@ extension Step {
                         })
                 ),
             ]
-        case .seccomp(let profile, _): [("profile", .text(profile))]
+        case .seccomp(let profile, _, let listens):
+            [("profile", .text(profile)), ("listens", .bool(listens))]
         }
     }
 
@@ -96,6 +99,18 @@ extension Step {
 
     private static func bound(_ value: UInt64) -> JSONOutput {
         Int(exactly: value).map { .number($0) } ?? .text("unlimited")
+    }
+}
+
+extension Step.Overlay {
+    fileprivate var fields: [(String, JSONOutput)] {
+        var all: [(String, JSONOutput)] = [("source", .text(lower.string))]
+        if let owner { all.append(("owner", .text("\(owner.uid):\(owner.gid)"))) }
+        all += [
+            ("target", .text(target.string)), ("stage", .text(stage.string)), ("hides", .bool(hides)),
+            ("executable", .bool(true)),
+        ]
+        return all
     }
 }
 

@@ -68,10 +68,11 @@ extension Step {
                 writer.write(rule.path.string)
                 writer.write(rule.access.rawValue)
             }
-        case .seccomp(let profile, let program):
+        case .seccomp(let profile, let program, let listens):
             writer.write(UInt8(25))
             writer.write(profile)
             writer.write(program)
+            writer.write(listens)
         case .route(let network):
             writer.write(UInt8(26))
             writer.write(network)
@@ -81,6 +82,9 @@ extension Step {
         case .substitute(let path, let other):
             writer.write(UInt8(28), path)
             writer.write(other.string)
+        case .overlay(let overlay):
+            writer.write(UInt8(29))
+            overlay.write(to: &writer)
         }
     }
 
@@ -132,13 +136,16 @@ extension Step {
                     LandlockRule(
                         path: try reader.path(), access: LandlockAccess(rawValue: try reader.unsigned()))
                 })
-        case 25: return .seccomp(profile: try reader.string(), program: try reader.data())
+        case 25:
+            return .seccomp(
+                profile: try reader.string(), program: try reader.data(), listens: try reader.bool())
         case 26: return .route(try reader.network())
         case 27:
             let count = try reader.int()
             guard (0...DoorOpening.mostUnconnected).contains(count) else { throw reader.malformed("count") }
             return .unconnected(count: count)
         case 28: return .substitute(try reader.path(), by: try reader.path())
+        case 29: return .overlay(try Overlay(from: &reader))
         default: throw reader.malformed("step \(tag)")
         }
     }
@@ -172,6 +179,30 @@ extension Step.Temporary {
         inodes = try reader.int()
         mode = try reader.uint32()
         executable = try reader.bool()
+    }
+}
+
+extension Step.Overlay {
+    fileprivate func write(to writer: inout WireWriter) {
+        for path in [target, lower, stage] { writer.write(path.string) }
+        writer.write(identity.device)
+        writer.write(identity.inode)
+        writer.write(hides)
+        writer.write(owner) { writer, owner in
+            writer.write(Int(owner.uid))
+            writer.write(Int(owner.gid))
+        }
+    }
+
+    fileprivate init(from reader: inout WireReader) throws(WireError) {
+        target = try reader.path()
+        lower = try reader.path()
+        stage = try reader.path()
+        identity = Step.Identity(device: try reader.unsigned(), inode: try reader.unsigned())
+        hides = try reader.bool()
+        owner = try reader.optional { (reader: inout WireReader) throws(WireError) -> Step.Owner in
+            Step.Owner(uid: try reader.uint32(), gid: try reader.uint32())
+        }
     }
 }
 

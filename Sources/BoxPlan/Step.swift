@@ -19,6 +19,8 @@ package enum Step: Equatable, Sendable {
     case temporary(AbsolutePath, Temporary)
     /// A host file or directory, with everything mounted below it.
     case bind(Bind)
+    /// A staged view of a host directory: what is written goes to the session's stage.
+    case overlay(Overlay)
     /// An existing path inside becomes read-only, also for what is below it.
     case readOnly(AbsolutePath)
     /// An existing path inside becomes a mount of its own, so that it cannot be renamed.
@@ -54,8 +56,9 @@ package enum Step: Equatable, Sendable {
     case dropCapabilities
     case noNewPrivileges
     case landlock(handled: LandlockAccess, scopes: LandlockScope, rules: [LandlockRule])
-    /// The system call filter, compiled; `profile` names it for people.
-    case seccomp(profile: String, program: [UInt8])
+    /// The system call filter, compiled; `profile` names it for people. Where the first process `listens` it is asked
+    /// about renames, and helps with those that a staged view refuses.
+    case seccomp(profile: String, program: [UInt8], listens: Bool)
 
     /// A private tmpfs's bounds.
     package struct Temporary: Equatable, Sendable {
@@ -103,6 +106,43 @@ package enum Step: Equatable, Sendable {
         }
     }
 
+    /// A host directory that appears inside with everything below it, and a place for what is changed there.
+    package struct Overlay: Equatable, Sendable {
+        package var target: AbsolutePath
+        /// The directory on the host: it must be this very inode. What is mounted below it does not come along.
+        package var lower: AbsolutePath
+        package var identity: Identity
+        /// Holds `upper`, `work` and, if names are hidden, `hide`; known when the session has a directory.
+        package var stage: AbsolutePath
+        /// Whether names are hidden by whiteouts.
+        package var hides: Bool
+        /// Who owns the directory on the host; set where the supervisor maps ids (launched as root) and hands both
+        /// directories in.
+        package var owner: Owner?
+
+        package init(
+            target: AbsolutePath, lower: AbsolutePath, identity: Identity, stage: AbsolutePath,
+            hides: Bool = false, owner: Owner? = nil
+        ) {
+            self.target = target
+            self.lower = lower
+            self.identity = identity
+            self.stage = stage
+            self.hides = hides
+            self.owner = owner
+        }
+    }
+
+    /// The owner of a file on the host.
+    package struct Owner: Equatable, Sendable {
+        package var uid: UInt32
+        package var gid: UInt32
+        package init(uid: UInt32, gid: UInt32) {
+            self.uid = uid
+            self.gid = gid
+        }
+    }
+
     /// Which file this is, whatever its name.
     package struct Identity: Equatable, Sendable {
         package var device: UInt64
@@ -122,8 +162,8 @@ package enum Step: Equatable, Sendable {
         case .makeMountsPrivate: 1
         case .mountRoot: 2
         // The tree, parents before children; the plan sorts these by path.
-        case .directory, .link, .file, .temporary, .bind, .device, .pseudoterminals, .messageQueues,
-            .processes:
+        case .directory, .link, .file, .temporary, .bind, .overlay, .device, .pseudoterminals,
+            .messageQueues, .processes:
             3
         // On top of what was mounted.
         case .readOnly, .pin, .mask, .substitute: 5
@@ -147,12 +187,16 @@ package enum Step: Equatable, Sendable {
         }
     }
 
-    /// Whether the step mounts what the supervisor hands in.
-    package var needsDescriptor: Bool {
-        guard case .bind(let bind) = self else { return false }
-        switch bind.source {
-        case .path: return false
-        case .prepared, .opened: return true
+    /// How many descriptors of mounts the supervisor hands in for the step.
+    package var descriptorCount: Int {
+        switch self {
+        case .bind(let bind):
+            switch bind.source {
+            case .path: 0
+            case .prepared, .opened: 1
+            }
+        case .overlay(let overlay): overlay.owner == nil ? 0 : 2
+        default: 0
         }
     }
 
@@ -166,6 +210,7 @@ package enum Step: Equatable, Sendable {
             .readOnly(let path), .pin(let path), .mask(let path), .substitute(let path, _):
             path
         case .bind(let bind): bind.target
+        case .overlay(let overlay): overlay.target
         case .device(let name, _, _): try? AbsolutePath("/dev/" + name)
         case .pseudoterminals: AbsolutePath(literal: "/dev/pts")
         case .messageQueues: AbsolutePath(literal: "/dev/mqueue")

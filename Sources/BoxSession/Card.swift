@@ -25,6 +25,13 @@ package enum Card {
         lines.append(row("reaches", reach(plan)))
         if let proxy = plan.proxy { lines += network(proxy, row) }
         lines.append(row("limits", summary.limits.joined(separator: ", ")))
+        if !summary.workspace.isEmpty, let how = workspace(plan) { lines.append(row("project", how)) }
+        if !summary.hidden.isEmpty {
+            lines.append(row("hidden", list(names: summary.hidden)))
+        }
+        if let obstacle = summary.gitObstacle {
+            lines.append(row("git", obstacle.escapedForTerminal))
+        }
         if !summary.leftOut.isEmpty {
             let names = summary.leftOut.map(\.escapedForTerminal).joined(separator: " ")
             lines.append(row("left out", "\(names) (mounts below the project)"))
@@ -33,6 +40,22 @@ package enum Card {
             lines.append(red(row("MISSING", "\(state.protection.rawValue): \(state.detail)")))
         }
         return lines
+    }
+
+    /// What becomes of changes to the project.
+    private static func workspace(_ plan: Plan) -> String? {
+        guard let stage = plan.stage else {
+            return plan.hasProject ? "direct: changes reach it at once" : nil
+        }
+        return stage.copies
+            ? "a copy: it stays as it is until box apply" : "staged: it stays as it is until box apply"
+    }
+
+    /// Names that were escaped already.
+    private static func list(names: [String]) -> String {
+        names.count > 12
+            ? names.prefix(12).joined(separator: " ") + " and \(names.count - 12) more"
+            : names.joined(separator: " ")
     }
 
     private static func list(_ paths: [AbsolutePath]) -> String {

@@ -31,6 +31,8 @@ struct ControlServer: ~Copyable {
         let socket = try ControlSocket.make()
         // The mode of the name is that of the socket: nobody else may connect, whatever the umask.
         try check("fchmod", fchmod(socket.number, 0o600), name)
+        // One that is there is of a session that was killed: whoever comes here holds the session's lock.
+        _ = unsafe unlinkat(directory.number, name, 0)
         try check("bind", unsafe box_bind_unix(socket.number, ControlSocket.path(in: directory)), name)
         try check("listen", Glibc.listen(socket.number, 16), name)
         try socket.setNonBlocking(true)

@@ -84,8 +84,8 @@ extension Doctor {
         } catch { throw SessionError(step: "plan the sandbox", reason: "\(error)") }
         plan.setFilter(
             try FilterCache.program(
-                profile: policy.syscalls.profile, kernel: facts.kernel, home: facts.user.home,
-                state: facts.stateDirectory))
+                profile: policy.syscalls.profile, listens: plan.listens, kernel: facts.kernel,
+                home: facts.user.home, state: facts.stateDirectory))
         let session = PreparedSession(
             plan: plan, directory: directory,
             seed: try SandboxSeed(entry: entry, project: facts.project.path.string), onReady: {})

@@ -8,19 +8,21 @@ internal import Profiles
 /// The compiled system call filter of a profile. Compiling takes longer than everything else in a start, so the
 /// program is kept, by the digest of all it depends on, in a private directory, and checked when it is read.
 package enum FilterCache {
-    /// The program for a profile on this kernel; compiled if it is not there, or not as it was written.
+    /// The program for a profile on this kernel; compiled if it is not there, or not as it was written. `listens`: the
+    /// one for a sandbox whose first process is asked about some calls.
     package static func program(
-        profile name: String, kernel: HostFacts.Kernel, home: AbsolutePath, state: AbsolutePath
+        profile name: String, listens: Bool, kernel: HostFacts.Kernel, home: AbsolutePath, state: AbsolutePath
     ) throws(SessionError) -> [UInt8] {
         // A shipped profile is part of this build, so its name stands for its text.
         let isShipped = Shipped.syscallProfileNames.contains(name)
         let source = isShipped ? nil : try source(of: name, home: home)
         let directory = try StateDirectory.make("cache/seccomp", in: state)
-        let path = "\(directory)/\(source.map(digest) ?? name)-\(kernel.major).\(kernel.minor)-\(build).bpf"
+        let variant = "\(source.map(digest) ?? name)\(listens ? "-listens" : "")"
+        let path = "\(directory)/\(variant)-\(kernel.major).\(kernel.minor)-\(build).bpf"
         if let program = read(path) { return program }
         let text: [UInt8]
         if let source { text = source } else { text = try self.source(of: name, home: home) }
-        let program = try compile(text, name: name, kernel: kernel)
+        let program = try compile(text, name: name, listens: listens, kernel: kernel)
         try write(program, to: path)
         return program
     }
@@ -37,14 +39,15 @@ package enum FilterCache {
 
     /// The filter of a profile, resolved for this machine; for `box plan`, `box doctor` and the cache.
     package static func compile(
-        _ source: [UInt8], name: String, kernel: HostFacts.Kernel
+        _ source: [UInt8], name: String, listens: Bool, kernel: HostFacts.Kernel
     ) throws(SessionError) -> [UInt8] {
         let step = "load the system call profile"
         let filter: SyscallFilter
         do throws(SyscallProfileError) {
             let context = SyscallContext(
                 architecture: .native, kernelMajor: kernel.major, kernelMinor: kernel.minor)
-            filter = try SyscallProfile(json: source, name: name).filter(for: context)
+            let plain = try SyscallProfile(json: source, name: name).filter(for: context)
+            filter = listens ? plain.listening(on: .native) : plain
         } catch { throw SessionError(step: step, reason: "\(error)") }
         do throws(KernelError) { return try SeccompFilter.compile(filter) } catch {
             throw SessionError(step: step, error)

@@ -15,7 +15,7 @@ extension HostFacts {
         let environment = UserEnvironment.parse(ProcessEnvironment.entries())
         let user = try currentUser(environment)
         let state = try StateDirectory.place(environment: environment, home: user.home)
-        let project = try HostFacts.Project.find(directory, workspace: policy.workspace.mode)
+        let project = try HostFacts.Project.find(directory, workspace: policy.workspace)
         var facts = HostFacts(user: user, project: project, stateDirectory: state)
         facts.environment = environment
         facts.kernel = kernel()

@@ -10,6 +10,7 @@ enum PreparedMounts {
     static func make(for plan: Plan) throws(SessionError) -> [CInt] {
         var made: [CInt] = []
         for step in plan.steps {
+            if case .overlay(let overlay) = step { made += try layers(overlay, plan.identity) }
             guard case .bind(let bind) = step else { continue }
             let path: AbsolutePath
             do throws(KernelError) {
@@ -27,6 +28,25 @@ enum PreparedMounts {
                     error.subject == "idmap"
                     ? "The file system of \(path) cannot map owners. Start box as an ordinary user" : ""
                 throw SessionError(step: "let \(path) in", error, hint: hint)
+            }
+        }
+        return made
+    }
+
+    /// The layers of an overlay. The stage's directories belong to the project's owner on disk, as its files do.
+    private static func layers(
+        _ overlay: Step.Overlay, _ identity: Plan.Identity
+    ) throws(SessionError) -> [CInt] {
+        guard let owner = overlay.owner else { return [] }
+        var made: [CInt] = []
+        for path in [overlay.lower, overlay.stage] {
+            do throws(KernelError) {
+                made.append(try mount(path, owner.uid, owner.gid, identity).release())
+            } catch {
+                let hint =
+                    error.subject == "idmap"
+                    ? "The file system of \(path) cannot map owners. Start box as an ordinary user" : ""
+                throw SessionError(step: "stage \(overlay.lower)", error, hint: hint)
             }
         }
         return made

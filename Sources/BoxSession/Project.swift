@@ -1,13 +1,14 @@
 internal import BoxKernel
 internal import BoxPlan
 internal import BoxPolicy
+internal import BoxStage
 internal import BoxTypes
 internal import Glibc
 
 extension HostFacts.Project {
     /// The project at a directory, by its canonical path, with its control files and the mounts below it.
     static func find(
-        _ directory: String, workspace: Policy.Workspace.Mode
+        _ directory: String, workspace: Policy.Workspace
     ) throws(SessionError) -> HostFacts.Project {
         let step = "use \(directory.escapedForTerminal) as the project"
         let place: Descriptor
@@ -34,10 +35,36 @@ extension HostFacts.Project {
             throw SessionError(step: step, reason: "\(error). Rename the directory")
         }
         var project = HostFacts.Project(path: path, node: HostFacts.Node(try requireStatus(place, step)))
-        guard workspace == .direct else { return project }
-        project.controls = controls(of: path)
+        switch workspace.mode {
+        case .none: return project
+        case .direct: project.controls = controls(of: path)
+        case .overlay, .copy:
+            add("box.toml", in: path, to: &project.controls)
+            try addGitDirectories(to: &project)
+        }
         project.mounts = try mounts(below: path)
+        do throws(StageError) {
+            project.hidden = try HideWalk.find(HideRules(workspace.hide), in: path.string)
+        } catch { throw SessionError(step: error.step, reason: error.reason, hint: error.hint) }
+        if workspace.mode == .direct, let odd = project.hidden.first(where: { $0.text == nil }) {
+            throw SessionError(
+                step: "hide \(odd.escaped)",
+                reason: "its name is not UTF-8. Rename it, or use --workspace overlay")
+        }
         return project
+    }
+
+    /// The git directory of a linked worktree or of a submodule lies elsewhere; it is staged as well.
+    private static func addGitDirectories(to project: inout HostFacts.Project) throws(SessionError) {
+        let found = try GitDirectories.outside(project: project.path)
+        project.gitObstacle = found.obstacle
+        for path in found.directories {
+            do throws(KernelError) {
+                let status = try FileStatus.of(path.string, following: false)
+                project.gitDirectories.append(
+                    HostFacts.GitDirectory(path: path, node: HostFacts.Node(status)))
+            } catch { throw SessionError(step: "let the project's git directory in", error) }
+        }
     }
 
     private static func requireStatus(

@@ -43,7 +43,7 @@ package struct Receipt: Equatable, Sendable {
             let limit = if case .text(let text)? = event["limit"] { text } else { "rate" }
             let count = if case .number(let number)? = event["count"] { number } else { 1 }
             limited[target, default: [:]][limit, default: 0] += count
-        case .policyChange, .sessionStart, .sessionEnd, .limit: break
+        case .policyChange, .sessionStart, .sessionEnd, .limit, .apply, .undo, .discard: break
         }
     }
 

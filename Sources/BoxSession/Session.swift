@@ -1,6 +1,7 @@
 internal import BoxAudit
 internal import BoxKernel
 package import BoxPlan
+package import BoxStage
 internal import BoxTypes
 internal import CLinux
 internal import Glibc
@@ -13,6 +14,8 @@ package struct Outcome: Equatable, Sendable {
     package var message: String?
     package var receipt = Receipt()
     package var milliseconds = 0
+    /// What was changed in the staged project; nil where nothing was staged, or the command never ran.
+    package var changes: StageSummary?
 
     package init(status: Int32, message: String? = nil) {
         self.status = status
@@ -33,20 +36,26 @@ package enum ExitStatus {
 
 /// A session whose resources are had but whose command does not run yet.
 package struct PreparedSession: ~Copyable {
-    private let plan: Plan
+    private var plan: Plan
     private let directory: SessionDirectory
     private var seed: SandboxSeed?
+    /// The stage of the session that goes on.
+    private let earlier: Stage?
     private let onReady: () -> Void
     private let started = Clock.milliseconds()
+    /// Is told how far a copy of the project is; false stops it.
+    package var progress: (CopyProgress) -> Bool = { _ in true }
 
     /// Makes the session's directory. `onReady` is called when everything is in place, just before the command
     /// starts: the card is printed there.
     package init(
         plan: Plan, directory: consuming SessionDirectory, seed: consuming SandboxSeed,
-        onReady: @escaping () -> Void
+        continuing earlier: Stage? = nil, onReady: @escaping () -> Void
     ) {
         self.seed = .some(consume seed)
+        self.earlier = earlier
         self.plan = plan
+        if let place = try? AbsolutePath(directory.path + "/stage") { self.plan.setStage(place) }
         self.directory = directory
         self.onReady = onReady
     }
@@ -55,14 +64,20 @@ package struct PreparedSession: ~Copyable {
     package consuming func run() throws(SessionError) -> Outcome {
         let startTime = Timestamp.now()
         var placeholders: Placeholders?
+        var stage: Stage?
         do throws(SessionError) {
             guard let seed = seed.take() else {
                 throw SessionError(step: "start the sandbox", reason: "it was started already")
+            }
+            if let wanted = plan.stage {
+                stage = try SessionStage.prepare(
+                    wanted, session: directory.name, continuing: earlier, progress: progress)
             }
             var supervisor = try Supervisor(plan: plan, session: directory.name, seed: seed)
             do throws(SessionError) {
                 // All this while the sandbox's first process starts and makes its mounts.
                 try recordStart(startTime)
+                if let stage { supervisor.watch = StageWatch(stage, limit: plan.stage?.limit) }
                 try supervisor.listen(in: directory.path)
                 if !plan.placeholders.isEmpty {
                     var made = try Placeholders.make(
@@ -82,12 +97,15 @@ package struct PreparedSession: ~Copyable {
             // The sandbox is gone, so nothing is mounted over them any more.
             placeholders?.release()
             outcome.milliseconds = Clock.milliseconds() - started
+            if let stage { outcome.changes = try SessionStage.conclude(stage) }
             try finish(outcome, startTime)
             placeholders?.wait()
             return outcome
         } catch {
             placeholders?.release()
             placeholders?.wait()
+            // Nothing ran, so there is nothing in it.
+            if earlier == nil { try SessionStage.remove(plan.stage) }
             try finish(Outcome(status: ExitStatus.refused, message: error.description), startTime)
             throw error
         }
@@ -121,6 +139,7 @@ package struct PreparedSession: ~Copyable {
         try directory.record(
             fields(state: state, started: startTime) + [
                 ("ended", .text(Timestamp.now())), ("exit_status", .number(Int(outcome.status))),
+                ("changes", .number(outcome.changes?.count ?? 0)),
             ])
     }
 
@@ -128,7 +147,8 @@ package struct PreparedSession: ~Copyable {
         [
             ("command", .texts(plan.command)),
             ("project", .text((plan.project ?? plan.workingDirectory).string)),
-            ("workspace", .text(plan.hasProject ? "direct" : "none")), ("state", .text(state)),
+            ("workspace", .text(plan.summary.workspace.isEmpty ? "none" : plan.summary.workspace)),
+            ("state", .text(state)),
             ("started", .text(started)),
             ("supervisor", .number(Int(getpid()))),
         ]

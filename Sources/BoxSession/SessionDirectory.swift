@@ -11,6 +11,8 @@ package struct SessionDirectory: ~Copyable {
     /// Where directories for placeholders wait, for all sessions.
     let stock: String
     package let log: EventLog
+    /// Held while this value lives: the session runs, or another command works on it.
+    private let lock: Descriptor
 
     /// What a session's name may look like: it is a file name and an argument of other commands.
     static func isValid(name: String) -> Bool {
@@ -30,11 +32,30 @@ package struct SessionDirectory: ~Copyable {
     package init(name: String?, stem: String, state: AbsolutePath) throws(SessionError) {
         let sessions = try StateDirectory.make("sessions", in: state)
         let chosen = try SessionDirectory.choose(name: name, stem: stem, in: sessions)
-        let path = sessions + "/" + chosen
-        log = try SessionDirectory.openLog(path, chosen)
-        self.name = chosen
+        try self.init(chosen, in: sessions, state)
+    }
+
+    /// Takes over the directory of a session that has ended, to go on with it.
+    package init(continuing name: String, state: AbsolutePath) throws(SessionError) {
+        try self.init(name, in: try StateDirectory.make("sessions", in: state), state)
+    }
+
+    private init(_ name: String, in sessions: String, _ state: AbsolutePath) throws(SessionError) {
+        let path = sessions + "/" + name
+        let lock = try SessionDirectory.lock(path, name)
+        log = try SessionDirectory.openLog(path, name)
+        self.lock = lock
+        self.name = name
         self.path = path
         stock = state.string + "/placeholders"
+    }
+
+    private static func lock(_ path: String, _ name: String) throws(SessionError) -> Descriptor {
+        guard let lock = try SessionLock.take(path) else {
+            throw SessionError(
+                step: "begin", reason: "session \(name) is running, or another command of box works on it")
+        }
+        return lock
     }
 
     private static func openLog(_ path: String, _ name: String) throws(SessionError) -> EventLog {

@@ -13,6 +13,10 @@ package struct SessionError: Error, Equatable, CustomStringConvertible {
         self.reason = reason
     }
 
+    package init(step: String, reason: String, hint: String) {
+        self.init(step: step, reason: hint.isEmpty ? reason : "\(reason). \(hint)")
+    }
+
     /// A call of the kernel that failed; common causes are explained.
     package init(step: String, _ error: KernelError, hint: String = "") {
         self.step = step

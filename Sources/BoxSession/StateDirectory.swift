@@ -34,6 +34,36 @@ package enum StateDirectory {
         return path
     }
 
+    /// Refuses a directory below the state directory, or one that leads to it, that somebody else could have filled: what
+    /// is in it is obeyed. One that is not there is none of these.
+    static func check(_ name: String, in state: AbsolutePath) throws(SessionError) {
+        var path = state.string
+        try checkOne(path)
+        for part in name.split(separator: "/") {
+            path += "/" + part
+            try checkOne(path)
+        }
+    }
+
+    private static func checkOne(_ path: String) throws(SessionError) {
+        let step = "use the state directory \(path.escapedForTerminal)"
+        let status: FileStatus
+        do throws(KernelError) { status = try FileStatus.of(path, following: false) } catch {
+            if error.code == ENOENT { return }
+            throw SessionError(step: step, error)
+        }
+        guard status.kind == .directory else {
+            throw SessionError(step: step, reason: "it is a link or a file. Remove it")
+        }
+        guard status.uid == geteuid() else {
+            throw SessionError(step: step, reason: "it belongs to another user (uid \(status.uid))")
+        }
+        guard status.mode & 0o022 == 0 else {
+            throw SessionError(
+                step: step, reason: "others may write to it. Look at what is in it, then chmod 700")
+        }
+    }
+
     private static func makeOne(_ path: String) throws(SessionError) {
         let step = "make the state directory \(path)"
         if unsafe mkdir(path, 0o700) != 0, errno != EEXIST {

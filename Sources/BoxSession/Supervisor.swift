@@ -13,6 +13,7 @@ struct Supervisor: ~Copyable {
     var sandbox: Sandbox
     var network: SessionNetwork?
     var control: ControlServer?
+    var watch: StageWatch?
     let name: String
     private let signals: Descriptor
     var receipt = Receipt()
@@ -86,6 +87,7 @@ struct Supervisor: ~Copyable {
     consuming func abandon() {
         sandbox.restoreTerminal()
         control.take()?.end()
+        watch?.end()
         // The first process dies with this one in any case; here it is only waited for.
         if (try? sandbox.kill()) != nil { _ = try? sandbox.end() }
     }
@@ -102,10 +104,12 @@ struct Supervisor: ~Copyable {
             if ready.contains(where: { $0.index == 1 }) { try takeSignals() }
             try takeNetworkMessages(ready, directory)
             try takeRequests(ready, directory)
+            try watchStage(ready)
             try sandbox.relay(ready)
             try checkTime()
         }
         control.take()?.end()
+        watch?.end()
         try endNetwork(directory)
     }
 
@@ -178,6 +182,7 @@ struct Supervisor: ~Copyable {
         var entries = [sandbox.controlEntry, PollEntry(signals.number, .read)]
         entries += network?.entries() ?? []
         entries += control?.entries ?? []
+        entries += watch?.entries ?? []
         entries += sandbox.streamEntries
         do throws(KernelError) { return try poll(entries, timeout: timeLeft()) } catch {
             throw SessionError(step: "wait", error)
@@ -192,7 +197,16 @@ struct Supervisor: ~Copyable {
             case .asking(let at)?, .killing(let at, _)?: max(0, min(at - Clock.milliseconds(), Int(CInt.max)))
             }
         let network = network?.nextTime.map { max(0, min($0 - Clock.milliseconds(), Int(CInt.max))) }
-        return [due, network, sandbox.streamTimeout].compactMap { $0 }.min()
+        let watch = watch?.nextTime.map { max(0, $0 - Clock.milliseconds()) }
+        return [due, network, watch, sandbox.streamTimeout].compactMap { $0 }.min()
+    }
+
+    /// Ends the session when what it changes takes too much room.
+    private mutating func watchStage(_ ready: [Ready]) throws(SessionError) {
+        guard endedBecause == nil, let why = try watch?.serve(ready) else { return }
+        endedBecause = "the command was ended: \(why)"
+        // At once, while there is room.
+        try sandbox.kill()
     }
 
     /// Ends everything after the time that a command gets which was asked to end.

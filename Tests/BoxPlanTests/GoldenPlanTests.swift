@@ -6,11 +6,11 @@ import Testing
 
 @testable import BoxPlan
 
-/// Every shipped profile on every invented host has a plan in `Tests/Fixtures/plans`: a change in what is protected
+/// Every shipped profile, and the base with every workspace, on every invented host has a plan in `Tests/Fixtures/plans`: a change in what is protected
 /// shows as a difference in review. To write them anew: `BOX_RECORD_PLANS=1 swift test --filter GoldenPlans`.
 @Suite struct GoldenPlans {
     static let cases = InventedHost.allCases.flatMap { host in
-        (["base"] + Shipped.agentNames).map { (host, $0) }
+        (["base", "direct", "copy"] + Shipped.agentNames).map { (host, $0) }
     }
 
     @Test(arguments: cases)
@@ -47,6 +47,7 @@ import Testing
 
     private func plan(_ host: InventedHost, _ profile: String) throws -> Plan {
         var layers = [try PolicyReader.read(Shipped.base, file: "base.toml")]
+        if let mode = Policy.Workspace.Mode(rawValue: profile) { layers[0].workspace.mode = mode }
         if let agent = Shipped.agent(profile) { layers.append(try PolicyReader.read(agent, file: profile)) }
         let request = Planner.Request(command: ["true"], session: "test-1")
         return try Planner.plan(policy: Policy(merging: layers), facts: host.facts, request: request)

@@ -31,6 +31,7 @@ enum InventedHost: String, CaseIterable {
             ".git/modules/lib/config": .file, ".git/modules/lib/hooks": .directory,
         ]
         project.mounts = ["data"]
+        project.hidden = [".env", "id_rsa"].compactMap { BytePath($0) }
         var facts = HostFacts(
             user: user, project: project,
             stateDirectory: AbsolutePath(literal: "/home/quinn/.local/state/box"))
@@ -78,7 +79,8 @@ enum InventedHost: String, CaseIterable {
             uid: 501, gid: 20, name: "sam", home: AbsolutePath(literal: "/home/sam"),
             shell: "/opt/fish/bin/fish")
         let project = HostFacts.Project(
-            path: AbsolutePath(literal: "/tmp/scratch"), node: directory(uid: 501, inode: 4))
+            path: AbsolutePath(literal: "/tmp/scratch"),
+            node: HostFacts.Node(kind: .directory, uid: 501, gid: 20, device: 1, inode: 4))
         var facts = HostFacts(
             user: user, project: project, stateDirectory: AbsolutePath(literal: "/home/sam/.local/state/box"))
         facts.kernel = HostFacts.Kernel(5, 15)

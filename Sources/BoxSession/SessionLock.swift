@@ -1,0 +1,26 @@
+package import BoxKernel
+internal import CLinux
+internal import Glibc
+
+/// The lock of a session's directory: whoever holds it, the session's supervisor or a command that changes its stage,
+/// is alone. It goes with its process, however that ends.
+package enum SessionLock {
+    /// Takes the lock; nil if another process has it.
+    package static func take(_ directory: String) throws(SessionError) -> Descriptor? {
+        do throws(KernelError) {
+            let path = directory + "/lock"
+            let file = try Descriptor.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            if retry({ box_flock(file.number, LOCK_EX | LOCK_NB) }) == 0 { return file }
+            guard errno == EWOULDBLOCK else { throw KernelError(call: "flock", code: errno, subject: path) }
+            return nil
+        } catch { throw SessionError(step: "lock the session", error) }
+    }
+    /// Whether somebody holds it.
+    static func isHeld(_ directory: String) -> Bool {
+        guard let file = try? Descriptor.open(directory + "/lock", O_RDONLY | O_NOFOLLOW) else {
+            return false
+        }
+        guard retry({ box_flock(file.number, LOCK_SH | LOCK_NB) }) < 0 else { return false }
+        return errno == EWOULDBLOCK
+    }
+}
