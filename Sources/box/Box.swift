@@ -14,7 +14,8 @@ struct Box: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, ShellCommand.self, PlanCommand.self, AllowCommand.self, DenyCommand.self,
-            PublishCommand.self, DoctorCommand.self, ProfilesCommand.self,
+            PublishCommand.self, DiffCommand.self, ApplyCommand.self, UndoCommand.self, DiscardCommand.self,
+            DoctorCommand.self, ProfilesCommand.self,
         ])
 
     /// Runs the command that the arguments name, and exits.
@@ -90,7 +91,7 @@ struct Box: ParsableCommand {
 
     /// Where the agent's name or the `--` stands. Every option but these flags has a value.
     private static func firstWord(in arguments: ArraySlice<String>) -> Int {
-        let flags: Set = ["-q", "--quiet", "--card", "--json", "-h", "--help", "--version"]
+        let flags: Set = ["-q", "--quiet", "--card", "--continue", "--json", "-h", "--help", "--version"]
         var at = arguments.startIndex
         while at < arguments.endIndex {
             let argument = arguments[at]

@@ -6,6 +6,8 @@ struct OptionValues: Equatable {
     var name: String?
     var project: String?
     var workspace: String?
+    var hide: [String] = []
+    var only: [String] = []
     var net: String?
     var allow: [String] = []
     var deny: [String] = []
@@ -22,6 +24,7 @@ struct OptionValues: Equatable {
     var memory: String?
     var cpus: String?
     var pids: String?
+    var disk: String?
     var timeout: String?
     var syscalls: String?
     var accept: [String] = []
@@ -32,6 +35,9 @@ struct OptionValues: Equatable {
         case "--name": name = value
         case "--project", "-C": project = value
         case "--workspace": workspace = value
+        case "--hide": hide.append(value)
+        case "--only": only.append(value)
+        case "--disk": disk = value
         case "--net": net = value
         case "--allow": allow.append(value)
         case "--deny": deny.append(value)
@@ -61,6 +67,18 @@ struct OptionValues: Equatable {
         var layer = PolicyLayer(name: "command line")
         layer.network.mode = try net.map { try Self.mode($0, option: "--net") }
         layer.workspace.mode = try workspace.map { try Self.mode($0, option: "--workspace") }
+        layer.workspace.hide = try hide.map { text in
+            do throws(PatternRefusal) { return try HidePattern(text) } catch {
+                throw Refusal("--hide \(error)")
+            }
+        }
+        if !only.isEmpty {
+            layer.workspace.only = try only.map { text in
+                do throws(UnitRefusal) { return try Policy.Workspace.part(text) } catch {
+                    throw Refusal("--only \(error)")
+                }
+            }
+        }
         try addNetwork(to: &layer)
         layer.files.read = try read.map { try absolute($0, "--read") }
         layer.files.write = try write.map { try absolute($0, "--write") }
@@ -170,6 +188,7 @@ struct OptionValues: Equatable {
         }
         layer.limits.milliCPUs = try Self.parsed(cpus, "--cpus", Policy.Limits.milliCPUs)
         layer.limits.processes = try Self.parsed(pids, "--pids", Policy.Limits.processes)
+        layer.limits.disk = try Self.parsed(disk, "--disk", Policy.Limits.disk)
         layer.limits.time = try Self.parsed(timeout, "--timeout", Policy.Limits.time)
     }
 

@@ -10,8 +10,20 @@ struct SandboxOptions: ParsableArguments {
         help: ArgumentHelp("The project; the working directory otherwise.", valueName: "directory"))
     var project: String?
 
-    @Option(help: ArgumentHelp("How the project appears inside: direct or none.", valueName: "mode"))
+    @Option(
+        help: ArgumentHelp(
+            "How the project appears inside: overlay (a view that is reviewed), direct, copy or none.",
+            valueName: "mode"))
     var workspace: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Names of the project that are absent inside: .env, **/*.pem.", valueName: "pattern"))
+    var hide: [String] = []
+
+    @Option(
+        help: ArgumentHelp("With --workspace copy: copy only this part of the project.", valueName: "path"))
+    var only: [String] = []
 
     @Option(help: ArgumentHelp("The network: proxy or none.", valueName: "mode"))
     var net: String?
@@ -75,6 +87,9 @@ struct SandboxOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Processes and threads at most.", valueName: "count"))
     var pids: String?
 
+    @Option(help: ArgumentHelp("What changes to the staged project may take.", valueName: "size"))
+    var disk: String?
+
     @Option(help: ArgumentHelp("End the command after this time, for example 90s or 2h.", valueName: "time"))
     var timeout: String?
 
@@ -89,11 +104,13 @@ struct SandboxOptions: ParsableArguments {
     /// The values, without the parser.
     var values: OptionValues {
         OptionValues(
-            name: name, project: project, workspace: workspace, net: net, allow: allow, deny: deny,
+            name: name, project: project, workspace: workspace, hide: hide, only: only, net: net,
+            allow: allow, deny: deny,
             netLimit: netLimit, host: host, onProxyFailure: onProxyFailure, hold: hold,
             upstreamProxy: upstreamProxy, ca: ca, publish: publish,
             read: read,
-            write: write, env: env, memory: memory, cpus: cpus, pids: pids, timeout: timeout,
+            write: write, env: env, memory: memory, cpus: cpus, pids: pids, disk: disk,
+            timeout: timeout,
             syscalls: syscalls,
             accept: accept)
     }

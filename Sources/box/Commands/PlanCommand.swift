@@ -26,7 +26,8 @@ struct PlanCommand: ParsableCommand {
             // A profile that cannot be loaded is a mistake of the plan, too.
             let profile = request.policy.syscalls.profile
             let source = try FilterCache.source(of: profile, home: request.facts.user.home)
-            _ = try FilterCache.compile(source, name: profile, kernel: request.facts.kernel)
+            _ = try FilterCache.compile(
+                source, name: profile, listens: request.plan.listens, kernel: request.facts.kernel)
         } catch { throw Refusal(error) }
         Output.data(json ? request.plan.json.pretty + "\n" : request.plan.text)
     }

@@ -3,6 +3,7 @@ import BoxInit
 import BoxPlan
 import BoxPolicy
 import BoxSession
+import BoxStage
 import BoxTypes
 import Glibc
 
@@ -13,6 +14,8 @@ struct RunCommand: ParsableCommand {
         usage: "box run [OPTIONS] AGENT [ARG…]\nbox run [OPTIONS] -- COMMAND [ARG…]")
 
     @OptionGroup var options: SandboxOptions
+
+    @OptionGroup var stage: StageOptions
 
     @Flag(name: .shortAndLong, help: "Print no card, no receipt and no warnings.")
     var quiet = false
@@ -29,7 +32,7 @@ struct RunCommand: ParsableCommand {
     var words: [String] = []
 
     private enum CodingKeys: String, CodingKey {
-        case options, quiet, card
+        case options, stage, quiet, card
         #if DEBUG
             case dropLayer
         #endif
@@ -37,6 +40,7 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         var launcher = Launcher(options: options.values, words: words, quiet: quiet, card: card)
+        launcher.stage = try stage.values()
         #if DEBUG
             launcher.droppedLayer = dropLayer
         #endif
@@ -51,13 +55,17 @@ struct ShellCommand: ParsableCommand {
 
     @OptionGroup var options: SandboxOptions
 
+    @OptionGroup var stage: StageOptions
+
     @Flag(name: .shortAndLong, help: "Print no card, no receipt and no warnings.")
     var quiet = false
 
     func run() throws {
         let shell = unsafe getenv("SHELL").map { unsafe String(cString: $0) } ?? "/bin/sh"
         let visible = ["/bin/", "/usr/bin/"].contains { shell.hasPrefix($0) } ? shell : "/bin/sh"
-        try Launcher(options: options.values, words: ["--", visible], quiet: quiet, card: false).run()
+        var launcher = Launcher(options: options.values, words: ["--", visible], quiet: quiet, card: false)
+        launcher.stage = try stage.values()
+        try launcher.run()
     }
 }
 
@@ -67,6 +75,8 @@ struct Launcher {
     let words: [String]
     let quiet: Bool
     let card: Bool
+    /// Which stage it works in, and what becomes of it.
+    var stage = StageValues()
     /// Only a debug build can leave a layer out.
     var droppedLayer: String?
 
@@ -80,23 +90,27 @@ struct Launcher {
     /// Reads arguments of `run` that are plainly right; nil if they are for the parser: to refuse, or to help.
     init?(plainly arguments: ArraySlice<String>) {
         var options = OptionValues()
+        var stage = StageValues()
         var (quiet, card) = (false, false)
         var at = arguments.startIndex
         while at < arguments.endIndex, arguments[at].hasPrefix("-"), arguments[at] != "--" {
             switch arguments[at] {
             case "-q", "--quiet": quiet = true
             case "--card": card = true
+            case "--continue": stage.continues = true
             default:
                 at += 1
                 // A value that looks like an option is more likely a missing value.
                 guard at < arguments.endIndex, !arguments[at].hasPrefix("-"),
                     options.take(arguments[at - 1], arguments[at])
+                        || stage.take(arguments[at - 1], arguments[at])
                 else { return nil }
             }
             at += 1
         }
         guard at < arguments.endIndex else { return nil }
         self.init(options: options, words: Array(arguments[at...]), quiet: quiet, card: card)
+        self.stage = stage
     }
 
     /// Never returns normally: the command's status is thrown.
@@ -110,9 +124,12 @@ struct Launcher {
         } catch { throw Refusal(error) }
         // Planned before anything is made, so that nothing is left of a command that is refused.
         let draft: Request
+        let earlier: Stage?
         do {
+            earlier = try stage.earlier(project: options.project, name: options.name)
             draft = try Request(
-                options, words: words, session: options.name ?? "draft", controlGroups: seed.controlGroups)
+                options, words: words, session: earlier?.session ?? options.name ?? "draft",
+                controlGroups: seed.controlGroups)
         } catch {
             seed.discard()
             throw error
@@ -121,24 +138,35 @@ struct Launcher {
         #if DEBUG
             if let droppedLayer { Mutant.apply(droppedLayer, to: &plan, facts: draft.facts) }
         #endif
+        if earlier == nil, plan.stage != nil, !quiet { Launcher.tellOfWaiting(draft.facts) }
         let outcome: Outcome
         let showsCard = !quiet && (card || isatty(2) == 1)
         do throws(SessionError) {
-            let directory = try SessionDirectory(
-                name: options.name, stem: draft.stem, state: draft.facts.stateDirectory)
+            let state = draft.facts.stateDirectory
+            let directory =
+                if let earlier {
+                    try SessionDirectory(continuing: earlier.session, state: state)
+                } else {
+                    try SessionDirectory(name: options.name, stem: draft.stem, state: state)
+                }
             let name = directory.name
             plan.setVariable("BOX_SESSION", to: name)
             plan.setFilter(
                 try FilterCache.program(
-                    profile: draft.policy.syscalls.profile, kernel: draft.facts.kernel,
+                    profile: draft.policy.syscalls.profile, listens: plan.listens, kernel: draft.facts.kernel,
                     home: draft.facts.user.home, state: draft.facts.stateDirectory))
             let shown = plan
-            outcome = try PreparedSession(plan: plan, directory: directory, seed: seed) {
+            var session = PreparedSession(
+                plan: plan, directory: directory, seed: seed, continuing: earlier
+            ) {
+                if shown.stage?.copies == true, !quiet { CopyLine().clear() }
                 guard showsCard else { return }
                 let lines = Card.lines(
                     shown, title: draft.title, session: name, colour: Output.hasColour(2))
                 Output.raw(lines.joined(separator: "\n") + "\n")
-            }.run()
+            }
+            if !quiet { session.progress = CopyLine().show }
+            outcome = try session.run()
         } catch { throw Refusal(error) }
         if let message = outcome.message { Output.error(message) }
         if showsCard {
@@ -146,6 +174,21 @@ struct Launcher {
                 command: draft.stem, milliseconds: outcome.milliseconds, status: outcome.status)
             Output.raw(lines.map { "box: \($0)\n" }.joined())
         }
+        if let changes = outcome.changes, changes.count > 0 {
+            try StageEnd(changes: changes, quiet: quiet, onExit: stage.onExit).run()
+        }
         throw CommandStatus(status: outcome.status)
+    }
+
+    /// A new session begins with the project as it is: what earlier ones changed is not in it.
+    private static func tellOfWaiting(_ facts: HostFacts) {
+        let node = facts.project.node
+        let names = WaitingStages.sessions(
+            device: node.device, inode: node.inode, state: facts.stateDirectory.string)
+        guard let last = names.last else { return }
+        let which =
+            names.count == 1
+            ? "session \(last) has changes" : "\(names.count) sessions have changes"
+        Output.error("\(which) that wait: box diff. To go on with the newest: box run --continue")
     }
 }
