@@ -136,6 +136,8 @@ enum Tools {
     }
     /// What makes a host with something wrong.
     static let rig = Result { try compile("rig", ["rig.c"]) }
+    /// What renames directories in every way.
+    static let renameDirs = Result { try compile("rename-dirs", ["rename-dirs.c"]) }
 
     /// Statically where it can be: then the probe needs nothing of what is inside.
     private static func compile(_ name: String, _ files: [String]) throws -> String {
