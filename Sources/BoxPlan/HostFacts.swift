@@ -78,6 +78,16 @@ package struct HostFacts: Equatable, Sendable {
         }
     }
 
+    /// Who the user is in git's commits.
+    package struct GitUser: Equatable, Sendable {
+        package var name: String?
+        package var email: String?
+        package init(name: String? = nil, email: String? = nil) {
+            self.name = name
+            self.email = email
+        }
+    }
+
     package var kernel = Kernel(5, 13)
     package var landlock = LandlockSupport.notBuilt
     package var user: User
@@ -107,6 +117,8 @@ package struct HostFacts: Equatable, Sendable {
     package var unprivilegedID: UInt32?
     /// The certificates for `network.ca`; nil if the policy names none.
     package var certificates: Certificates?
+    /// From the user's own git configuration, which is not inside.
+    package var gitUser = GitUser()
     /// Where box keeps its state; never visible inside.
     package var stateDirectory: AbsolutePath
 

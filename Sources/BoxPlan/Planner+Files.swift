@@ -56,7 +56,9 @@ extension Planner {
             // Stands in for the host's, which identifies it.
             ("machine-id", "00000000000000000000000000000000\n"),
         ]
-        var steps = (texts + resolverFiles).compactMap { name, content in
+        let git = gitConfiguration
+        let named = git.isEmpty ? texts : texts + [("gitconfig", git)]
+        var steps = (named + resolverFiles).compactMap { name, content in
             path(name).map { Step.file($0, content: content) }
         }
         for (name, kind) in facts.etc.sorted(by: { $0.key < $1.key }) {
@@ -69,6 +71,21 @@ extension Planner {
             }
         }
         return steps
+    }
+
+    /// The system's configuration of git inside: who the user is, so that commits can be made. A project's own settings
+    /// are stronger.
+    private var gitConfiguration: String {
+        let lines = [("name", facts.gitUser.name), ("email", facts.gitUser.email)].compactMap { key, value in
+            value.map { value in
+                let quoted = value.reduce(into: "") { text, character in
+                    if character == "\"" || character == "\\" { text += "\\" }
+                    text.append(character)
+                }
+                return "\t\(key) = \"\(quoted)\"\n"
+            }
+        }
+        return lines.isEmpty ? "" : "[user]\n" + lines.joined()
     }
 
     /// The name of every sandbox; the host's name stays outside.

@@ -1,6 +1,7 @@
 internal import BoxKernel
 package import BoxPlan
 package import BoxPolicy
+internal import BoxStage
 package import BoxTypes
 internal import CLinux
 internal import Glibc
@@ -24,6 +25,7 @@ extension HostFacts {
         facts.path = searchPath(environment)
         facts.systemDirectories = nodes(in: "/", names: systemNames)
         facts.etc = EtcFiles.present()
+        if policy.workspace.mode != .none { facts.gitUser = gitUser(environment, home: user.home) }
         facts.memory = Int(sysconf(CInt(_SC_PHYS_PAGES))) * Int(sysconf(CInt(_SC_PAGESIZE)))
         facts.namespaceObstacle = NamespaceObstacle.find(isRoot: user.uid == 0)
         facts.unprivilegedID = user.uid == 0 ? unprivilegedID() : nil
@@ -43,6 +45,29 @@ extension HostFacts {
         }
         for path in grants + Planner.toolchains(on: facts.path) { facts.nodes[path] = node(path.string) }
         return facts
+    }
+
+    /// The user's name and address for git; what is not plainly said, or has a control character, is left out.
+    private static func gitUser(_ environment: [String: String], home: AbsolutePath) -> GitUser {
+        let configuration =
+            environment["XDG_CONFIG_HOME"].flatMap { $0.hasPrefix("/") ? $0 : nil } ?? home.string
+            + "/.config"
+        var found = GitUser()
+        // The second is the stronger one, as for git.
+        for path in [configuration + "/git/config", home.string + "/.gitconfig"] {
+            guard let text = SmallFile.read(path), let settings = GitSettings(Array(text.utf8)) else {
+                continue
+            }
+            func value(_ key: String) -> String? {
+                guard let bytes = settings.value(key), let text = String(validating: bytes, as: UTF8.self),
+                    !text.isEmpty, text.utf8.count < 256, text == text.escapedForTerminal
+                else { return nil }
+                return text
+            }
+            found.name = value("user.name") ?? found.name
+            found.email = value("user.email") ?? found.email
+        }
+        return found
     }
 
     /// Where box keeps its state for this user.

@@ -45,6 +45,7 @@ enum InventedHost: String, CaseIterable {
             AbsolutePath(literal: "/usr/bin"),
         ]
         facts.nodes = [AbsolutePath(literal: "/opt/llvm"): directory(uid: 0, inode: 3)]
+        facts.gitUser = HostFacts.GitUser(name: "Quinn \"Q\" O'Neil", email: "quinn@example.com")
         facts.environment = [
             "LANG": "de_DE.UTF-8", "TERM": "xterm-256color", "AWS_SECRET_ACCESS_KEY": "secret",
         ]

@@ -132,6 +132,24 @@ import Testing
         #expect(try project.review().paths == ["README"])
     }
 
+    @Test func `commits inside are the user's, and the project's own setting is stronger`() throws {
+        guard has("git") else { return }
+        let project = try ReviewedProject("echo 1 > a")
+        try project.host("git config --unset user.name; git config --unset user.email")
+        // The control: without any setting nobody can commit.
+        try project.work("git commit -q --allow-empty -m none", status: 128)
+        let odd = "Quinn \\\"Q\\\" O'Neil"
+        try "[user]\n\tname = \(odd)\n\temail = quinn@example.com\n[core]\n\tpager = false\n".write(
+            toFile: project.box.scratch.home + "/.gitconfig", atomically: true, encoding: .utf8)
+        let own = try project.work(
+            "git config core.pager || echo none; git commit -q --allow-empty -m one; git log -1 --format='%an <%ae>'"
+        )
+        #expect(own.lines == ["none", "Quinn \"Q\" O'Neil <quinn@example.com>"])
+        try project.host("git config user.email else@example.com")
+        let other = try project.work("git commit -q --allow-empty -m two; git log -1 --format='%ae %cn'")
+        #expect(other.lines == ["else@example.com Quinn \"Q\" O'Neil"])
+    }
+
     @Test func `the user's git status between an apply and its undo is no work of his`() throws {
         guard has("git") else { return }
         let project = try ReviewedProject(GitInside.start)
