@@ -120,14 +120,21 @@ extension ChangeWalk {
             case .characterDevice, .blockDevice, .fifo, .socket: break
             }
         }
+        // A git index that the host wrote before it was recorded: git inside reads the host's until it writes its own, so
+        // what was recorded is what it went on from. Every `git status` of the user's would be a conflict otherwise.
         guard let base, base.kind == host.kind, base.mode & 0o777 == host.mode & 0o777,
-            isOriginal(base, record)
+            isOriginal(base, record) || base.kind == .file && isGitIndex(change)
         else { return false }
         switch base.kind {
         case .file: return try hostEqualsKept(change, record)
         case .link: return try hostTarget(change) == (record == nil ? change.oldTarget : record?.target)
         case .directory, .characterDevice, .blockDevice, .fifo, .socket: return false
         }
+    }
+
+    private func isGitIndex(_ change: Change) -> Bool {
+        Contents.mayBeIndex(change.path)
+            && (change.tree > 0 || change.path.components.contains { $0.elementsEqual(".git".utf8) })
     }
 
     private func hostEqualsNew(_ change: Change) throws(StageError) -> Bool {

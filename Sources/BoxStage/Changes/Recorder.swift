@@ -206,8 +206,10 @@ struct Kept {
     mutating func keep(
         _ record: inout BaseRecord, _ stage: Stage, _ tree: Int, _ host: OpenDirectory, isModified: Bool
     ) throws(StageError) {
-        guard let node = record.node, node.kind == .file, node.changed <= stage.started else { return }
+        guard let node = record.node, node.kind == .file else { return }
         let isGit = Kept.isGitState(record.path, tree)
+        // git inside reads the host's index, as it is then, until it writes its own.
+        guard node.changed <= stage.started || isGit && Contents.mayBeIndex(record.path) else { return }
         guard isGit ? node.size <= Kept.longestGit : isModified && node.size <= Kept.longest else { return }
         do throws(KernelError) {
             let number = try prepare()

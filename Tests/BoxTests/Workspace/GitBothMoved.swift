@@ -15,7 +15,7 @@ import Testing
         find . -path ./.git -prune -o -type f -print | sort
         """
 
-    @Test(arguments: ["while the session runs", "after the session"])
+    @Test(arguments: ["before the agent's first commit", "while the session runs", "after the session"])
     func `git status on the host, which writes the index anew, is no conflict`(_ when: String) throws {
         guard has("git") else { return }
         let project = try ReviewedProject(GitBothMoved.start)
@@ -24,6 +24,12 @@ import Testing
         if when == "after the session" {
             try project.work(GitBothMoved.commits)
             try project.host(look)
+        } else if when == "before the agent's first commit" {
+            let session = try Conversation(project.box)
+            try session.say("true")
+            try project.host(look)
+            try session.say(GitBothMoved.commits)
+            try session.end()
         } else {
             try project.meanwhile(agent: GitBothMoved.commits, path: ".git/index", host: look)
         }
