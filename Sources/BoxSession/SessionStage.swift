@@ -101,10 +101,18 @@ enum SessionStage {
             _ = try recorder.update()
             var summary = StageSummary(session: stage.session)
             try ChangeWalk(stage).forEach { _ in summary.count += 1 }
-            if summary.count == 0 { try stage.remove() }
+            if summary.count == 0 { try stage.remove() } else { try sync(stage) }
             try WaitingStages.set(stage, waits: summary.count > 0)
             return summary
         } catch { throw SessionError(step: error.step, reason: error.reason, hint: error.hint) }
+    }
+
+    /// The overlay did not wait for the disk; from here on what was made outlasts a power loss.
+    private static func sync(_ stage: Stage) throws(StageError) {
+        do throws(KernelError) {
+            let place = try Tree.open(stage.directory)
+            try check("syncfs", box_syncfs(place.descriptor.number), stage.directory)
+        } catch { throw StageError("write the stage to the disk", error) }
     }
 
     /// Removes what was prepared for a session that did not begin.
@@ -115,6 +123,19 @@ enum SessionStage {
         do throws(StageError) { try stage.remove() } catch {
             throw SessionError(step: error.step, reason: error.reason, hint: error.hint)
         }
+    }
+
+    /// Empties the overlay's own directory: it says there that a volatile mount was not ended in order.
+    private static func renewWork(of stage: Stage, _ index: Int) throws(StageError) {
+        let step = "continue session \(stage.session)"
+        do throws(KernelError) {
+            let work = try Tree.open(stage.work(index))
+            for name in try work.names() {
+                do throws(StageError) { try TreeRemoval.remove(name, in: work) } catch {
+                    throw KernelError(call: error.description, code: EIO)
+                }
+            }
+        } catch { throw StageError(step, error) }
     }
 
     /// The same directories of the host must be there, and what is hidden may be more by now.
@@ -137,7 +158,9 @@ enum SessionStage {
             stage.roots[index].host = plan.trees[index].host
             let known = Set(stage.roots[index].hidden)
             stage.roots[index].hidden += plan.trees[index].hidden.filter { !known.contains($0) }
-            if !plan.copies { try HideLayer.make(stage, index) }
+            guard !plan.copies else { continue }
+            try HideLayer.make(stage, index)
+            try renewWork(of: stage, index)
         }
         try stage.write()
     }
