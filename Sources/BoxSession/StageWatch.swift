@@ -106,6 +106,8 @@ private struct StageWatcher: ~Copyable {
     private static let interval = 500
     /// What must stay free on the disk, if it is the session that fills it.
     private static let reserve = 256 << 20
+    /// Looks that fail one after the other before the session is ended, some seconds in all.
+    private static let mostFailures = 10
     /// Files and directories that a session may make, if its disk is limited at all.
     private static let mostInodes = 1_000_000
 
@@ -132,6 +134,7 @@ private struct StageWatcher: ~Copyable {
             var recorder = try Recorder(stage)
             var seen: Int?
             var wait = 0
+            var failures = 0
             while try sleep(wait) {
                 let free = try freeBytes()
                 // Nothing was written: then there is nothing to look at.
@@ -140,9 +143,16 @@ private struct StageWatcher: ~Copyable {
                     continue
                 }
                 let began = Clock.milliseconds()
-                let usage = try recorder.update()
-                if let why = refusal(usage, free: free) { say(why) }
-                seen = free
+                do throws(StageError) {
+                    let usage = try recorder.update()
+                    if let why = refusal(usage, free: free) { say(why) }
+                    (seen, failures) = (free, 0)
+                } catch {
+                    // The agent changes everything meanwhile; what does not pass in some seconds is no accident.
+                    failures += 1
+                    guard failures < StageWatcher.mostFailures else { throw error }
+                    recorder = try Recorder(stage)
+                }
                 // A stage of a million files must not keep a processor busy.
                 wait = max(StageWatcher.interval, 10 * (Clock.milliseconds() - began))
             }
