@@ -1,8 +1,9 @@
 // interleave: times the start and end of several commands, in turns (A B C A B C …), so that what the machine
 // does meanwhile falls on all of them alike.
 //
-//   interleave [-n ROUNDS] [-w WARM_UP_ROUNDS] [-t SECONDS] --- NAME COMMAND [ARGUMENT…] --- NAME COMMAND …
+//   interleave [-f] [-n ROUNDS] [-w WARM_UP_ROUNDS] [-t SECONDS] --- NAME COMMAND [ARGUMENT…] --- NAME COMMAND …
 //
+// With -f the clock stops at the first byte that the command writes to standard output; one that writes none failed.
 // Before COMMAND, @FD=FILE opens FILE as descriptor FD for every run anew (bwrap reads its filter from one).
 // One line for each command on standard output, fields separated by tabs:
 //   NAME  ROUNDS  FAILURES  MEDIAN  P90  P99  MINIMUM  CPU
@@ -45,13 +46,27 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-// Runs the command once with its streams at /dev/null; returns the wait status.
-static int run(struct contender *c, int null, double *wall, double *cpu) {
+// Waits for the first byte and reads the rest; returns when the byte came, 0 if there was none.
+static double first_byte(int output) {
+    char buffer[4096];
+    double came = 0;
+    while (read(output, buffer, sizeof buffer) > 0)
+        if (came == 0) came = now(CLOCK_MONOTONIC);
+    return came;
+}
+
+// Runs the command once with its streams at /dev/null, or standard output read; returns the wait status.
+static int run(struct contender *c, int null, int until_output, double *wall, double *cpu) {
+    int output[2] = {-1, null};
+    if (until_output && pipe2(output, O_CLOEXEC) < 0) {
+        perror("interleave");
+        exit(1);
+    }
     double start = now(CLOCK_MONOTONIC);
     pid_t child = vfork();
     if (child == 0) {
         dup2(null, 0);
-        dup2(null, 1);
+        dup2(output[1], 1);
         if (!getenv("INTERLEAVE_STDERR")) dup2(null, 2);
         if (c->file) {
             int fd = open(c->file, O_RDONLY);
@@ -60,15 +75,21 @@ static int run(struct contender *c, int null, double *wall, double *cpu) {
         execvp(c->command[0], c->command);
         _exit(127);
     }
+    double came = 0;
+    if (until_output) {
+        close(output[1]);
+        came = first_byte(output[0]);
+        close(output[0]);
+    }
     int status = 0;
     struct rusage usage;
     if (child < 0 || wait4(child, &status, 0, &usage) < 0) {
         perror("interleave");
         exit(1);
     }
-    *wall = (now(CLOCK_MONOTONIC) - start) * 1e3;
+    *wall = ((until_output ? came : now(CLOCK_MONOTONIC)) - start) * 1e3;
     *cpu = seconds(usage.ru_utime) + seconds(usage.ru_stime);
-    return status;
+    return until_output && came == 0 && status == 0 ? 1 : status;
 }
 
 static void report(struct contender *c) {
@@ -95,11 +116,12 @@ static int take_file(struct contender *c) {
 }
 
 int main(int count, char **arguments) {
-    int rounds = 100, warm_up = 3, option;
+    int rounds = 100, warm_up = 3, until_output = 0, option;
     double limit = 300;
     // "---" is no option for getopt: the leading + makes it stop there.
-    while ((option = getopt(count, arguments, "+n:w:t:")) != -1) {
-        if (option == 'n') rounds = atoi(optarg);
+    while ((option = getopt(count, arguments, "+fn:w:t:")) != -1) {
+        if (option == 'f') until_output = 1;
+        else if (option == 'n') rounds = atoi(optarg);
         else if (option == 'w') warm_up = atoi(optarg);
         else if (option == 't') limit = atof(optarg);
         else return 2;
@@ -132,7 +154,7 @@ int main(int count, char **arguments) {
             struct contender *c = &contenders[i];
             if (c->broken_status != 0) continue;
             double wall, cpu;
-            int status = run(c, null, &wall, &cpu);
+            int status = run(c, null, until_output, &wall, &cpu);
             if (round == -warm_up) c->broken_status = status;
             if (round < 0) continue;
             c->milliseconds[c->rounds++] = wall;
