@@ -37,7 +37,7 @@ enum ClientFixtures {
 
     static let pythonSocket = """
         import socket, ssl
-        context = ssl.create_default_context(cafile='ca.pem')
+        context = ssl.create_default_context(cafile='ca.crt')
         with socket.create_connection(('github.com', 443), timeout=10) as plain:
             with context.wrap_socket(plain, server_hostname='github.com') as secure:
                 secure.sendall(b'GET / HTTP/1.1\\r\\nHost: github.com\\r\\nConnection: close\\r\\n\\r\\n')

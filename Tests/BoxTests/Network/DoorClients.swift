@@ -17,7 +17,7 @@ extension Door {
             var testDescription: String { what }
         }
 
-        static let secure = "--cacert ca.pem"
+        static let secure = "--cacert ca.crt"
         static let noProxy = "unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY\n"
 
         static let curl: [Row] = [
@@ -71,13 +71,13 @@ extension Door {
             Row(
                 what: "git over https", needs: ["git"], allow: ["git.example.org"],
                 script: """
-                    export GIT_SSL_CAINFO=$PWD/ca.pem
+                    export GIT_SSL_CAINFO=$PWD/ca.crt
                     git clone -q https://git.example.org/git/project.git /tmp/a && cat /tmp/a/README
                     """, last: "from far away", via: "connect"),
             Row(
                 what: "git over https, pushing, without a proxy", needs: ["git"], allow: ["git.example.org"],
                 script: noProxy + """
-                    export GIT_SSL_CAINFO=$PWD/ca.pem
+                    export GIT_SSL_CAINFO=$PWD/ca.crt
                     git clone -q https://git.example.org/git/project.git /tmp/a && cd /tmp/a && git -c user.name=a \
                     -c user.email=a@b.invalid commit -q --allow-empty -m x && git push -q origin HEAD:refs/heads/$BOX_SESSION && echo pushed
                     """, last: "pushed", via: "transparent"),
@@ -94,7 +94,7 @@ extension Door {
             Row(
                 what: "python's urllib", needs: ["python3"], allow: ["github.com"],
                 script:
-                    "SSL_CERT_FILE=$PWD/ca.pem python3 -c \"import urllib.request as u; print(u.urlopen('https://github.com/').status)\"",
+                    "SSL_CERT_FILE=$PWD/ca.crt python3 -c \"import urllib.request as u; print(u.urlopen('https://github.com/').status)\"",
                 last: "200", via: "connect"),
             Row(
                 what: "python's sockets with TLS", needs: ["python3"], allow: ["github.com"],
@@ -104,11 +104,11 @@ extension Door {
             Row(
                 what: "node's fetch", needs: ["node"], allow: ["github.com"],
                 script:
-                    "NODE_EXTRA_CA_CERTS=$PWD/ca.pem node -e \"fetch('https://github.com/').then(r => console.log(r.status))\"",
+                    "NODE_EXTRA_CA_CERTS=$PWD/ca.crt node -e \"fetch('https://github.com/').then(r => console.log(r.status))\"",
                 last: "200", via: "transparent|connect"),
             Row(
                 what: "a websocket of node's", needs: ["node"], allow: ["github.com"],
-                script: "NODE_EXTRA_CA_CERTS=$PWD/ca.pem node socket.js", last: "echoed: hello",
+                script: "NODE_EXTRA_CA_CERTS=$PWD/ca.crt node socket.js", last: "echoed: hello",
                 files: ["socket.js": ClientFixtures.nodeWebSocket], via: "transparent"),
             Row(
                 what: "a program in C", needs: ["gcc"], allow: ["four.example.com:80"],
@@ -116,7 +116,7 @@ extension Door {
                 files: ["plain.c": ClientFixtures.cProgram], via: "transparent"),
             Row(
                 what: "a program in Go", needs: ["go"], allow: ["github.com"],
-                script: noProxy + "GOCACHE=/tmp/go GOFLAGS=-mod=mod SSL_CERT_FILE=$PWD/ca.pem go run get.go",
+                script: noProxy + "GOCACHE=/tmp/go GOFLAGS=-mod=mod SSL_CERT_FILE=$PWD/ca.crt go run get.go",
                 last: "200 OK", files: ["get.go": ClientFixtures.goProgram], via: "transparent"),
             Row(
                 what: "Java's HttpClient", needs: ["java", "javac"], allow: ["four.example.com:80"],
@@ -130,14 +130,14 @@ extension Door {
             Row(
                 what: "pip downloads from an index", needs: ["python3"], allow: ["index.example.org"],
                 script: """
-                    python3 -m venv /tmp/v >/dev/null && /tmp/v/bin/pip -q --disable-pip-version-check --cert $PWD/ca.pem \
+                    python3 -m venv /tmp/v >/dev/null && /tmp/v/bin/pip -q --disable-pip-version-check --cert $PWD/ca.crt \
                     install --index-url https://index.example.org/index/simple nothing-at-all && \
                     /tmp/v/bin/python -c 'import nothing_at_all as n; print(n.word)'
                     """, last: "installed", via: "connect"),
             Row(
                 what: "npm installs from a registry", needs: ["node", "npm"], allow: ["index.example.org"],
                 script: """
-                    echo '{}' > package.json; npm install --silent --no-audit --no-fund --cafile $PWD/ca.pem \
+                    echo '{}' > package.json; npm install --silent --no-audit --no-fund --cafile $PWD/ca.crt \
                     --registry https://index.example.org/index/npm/ nothing-at-all && \
                     node -p "require('nothing-at-all')"
                     """, last: "installed", via: "connect"),
@@ -186,7 +186,7 @@ extension Door {
 
         private func prepare(_ box: Box, _ row: Row, _ identity: Identity, _ internet: Internet) throws {
             let project = box.scratch.project
-            try box.scratch.write(try Host.text(internet.authority), to: project + "/ca.pem")
+            try box.scratch.write(try Host.text(internet.authority), to: project + "/ca.crt")
             for (name, text) in row.files { try box.scratch.write(text, to: "\(project)/\(name)") }
             guard row.needs.contains("ssh") else { return }
             try box.scratch.write(

@@ -96,14 +96,14 @@ extension Door {
             row("PP-10")
             let internet = try Internet.shared.get()
             let box = try internet.box(as: identity)
-            try box.scratch.write(try Host.text(internet.authority), to: box.scratch.project + "/ca.pem")
+            try box.scratch.write(try Host.text(internet.authority), to: box.scratch.project + "/ca.crt")
             let request = "GET /inner HTTP/1.1\r\nHost: evil.net\r\nConnection: close\r\n\r\n"
             let mark = try internet.mark()
             let replies = try box.exchange(
                 [
                     .tunnel(
                         "tls", Tunnels.target,
-                        [.tls("github.com", authority: "ca.pem"), .send(request), .rest]),
+                        [.tls("github.com", authority: "ca.crt"), .send(request), .rest]),
                     // The request for the tunnel and the hello behind it in one segment.
                     .proxy(
                         "early",
