@@ -57,7 +57,7 @@ struct GitSettingsTests {
     }
 
     @Test func `random bytes are settings or a refusal`() {
-        var random = SeededRiskBytes(seed: 5)
+        var random = SeededNumbers(seed: 5)
         let letters = Array("[core]\n\r=\"\\;# \tworktree.x\u{FEFF}".utf8) + [0xFF, 0]
         var read = 0
         for _ in 0..<20_000 {

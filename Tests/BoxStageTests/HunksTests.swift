@@ -4,7 +4,7 @@ import Testing
 @Suite struct PickedHunks {
     @Test(arguments: 0..<4)
     func `each choice of hunks and parts of hunks changes these lines and no others`(_ seed: Int) {
-        var random = TextNumbers(seed: 4000 + UInt64(seed))
+        var random = SeededNumbers(seed: 4000 + UInt64(seed))
         for _ in 0..<100 {
             let old = LineDiffTexts.text(lines: random.below(80), words: 12, &random)
             let new = LineDiffTexts.edited(old, words: 12, runs: 6, &random)
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func `any keys in any order end without a decision that nobody made`() {
-        var random = TextNumbers(seed: 9)
+        var random = SeededNumbers(seed: 9)
         for _ in 0..<300 {
             var selection = HunkSelection(HunkSelections.diff)
             for _ in 0..<20 {

@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test func `random bytes never reach a terminal as a control character`() {
-        var random = TextNumbers(seed: 21)
+        var random = SeededNumbers(seed: 21)
         for _ in 0..<2000 {
             let bytes = LineDiffTexts.bytes(upTo: 60, &random).filter { $0 != 10 }
             var shown: [UInt8] = []
@@ -86,7 +86,7 @@ import Testing
     @Test(.enabled(if: Tool.exists("git")), arguments: [0, 1, 51, 52, 53, 65_535, 65_536, 200_000])
     func `git apply takes a binary change`(_ size: Int) throws {
         let scratch = try ScratchDirectory()
-        var random = TextNumbers(seed: UInt64(size))
+        var random = SeededNumbers(seed: UInt64(size))
         let new = (0..<size).map { _ in UInt8(random.below(256)) }
         let old: [UInt8] = [0, 1, 2]
         try scratch.makeDirectory("tree")

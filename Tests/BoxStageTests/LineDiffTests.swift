@@ -44,7 +44,7 @@ import Testing
 
     @Test(arguments: 0..<6)
     func `of small texts it is the shortest difference, and right`(_ seed: Int) {
-        var random = TextNumbers(seed: UInt64(seed))
+        var random = SeededNumbers(seed: UInt64(seed))
         for _ in 0..<200 {
             let words = [2, 3, 8, 40][random.below(4)]
             let old = LineDiffTexts.text(lines: random.below(30), words: words, &random)
@@ -60,7 +60,7 @@ import Testing
 
     @Test(arguments: 0..<4)
     func `any bytes have a difference that is right`(_ seed: Int) {
-        var random = TextNumbers(seed: 1000 + UInt64(seed))
+        var random = SeededNumbers(seed: 1000 + UInt64(seed))
         for _ in 0..<300 {
             let old = LineDiffTexts.bytes(upTo: 200, &random)
             expectRight(LineDiff(old: old, new: LineDiffTexts.bytes(upTo: 200, &random)))
@@ -72,7 +72,7 @@ import Testing
 
     @Test(arguments: [0, 1, 100, 5000])
     func `with little work allowed the difference is longer, but right`(_ steps: Int) {
-        var random = TextNumbers(seed: 7)
+        var random = SeededNumbers(seed: 7)
         var limits = LineDiff.Limits()
         limits.steps = steps
         for _ in 0..<40 {
@@ -88,7 +88,7 @@ import Testing
     }
 
     @Test func `lines in another order, and lines that are all the same, end in bounded time`() {
-        var random = TextNumbers(seed: 11)
+        var random = SeededNumbers(seed: 11)
         let lines = (0..<20_000).map { Array("\($0)\n".utf8) }
         let old = Array(lines.joined())
         let new = Array(lines.shuffled(using: &random).joined())
@@ -106,7 +106,7 @@ import Testing
     @Test(.enabled(if: Tool.exists("patch") && Tool.exists("git")), arguments: 0..<3)
     func `patch and git apply make the new files of the old ones`(_ seed: Int) throws {
         let scratch = try ScratchDirectory()
-        var random = TextNumbers(seed: 2000 + UInt64(seed))
+        var random = SeededNumbers(seed: 2000 + UInt64(seed))
         for name in ["for-patch", "for-git"] { try scratch.makeDirectory(name) }
         var patch: [UInt8] = []
         var wanted: [[UInt8]?] = []
@@ -144,7 +144,7 @@ import Testing
     @Test(.enabled(if: Tool.exists("diff")), arguments: 0..<2)
     func `where there is one shortest difference, it is that of diff, byte for byte`(_ seed: Int) throws {
         let scratch = try ScratchDirectory()
-        var random = TextNumbers(seed: 3000 + UInt64(seed))
+        var random = SeededNumbers(seed: 3000 + UInt64(seed))
         var serial = 0
         for _ in 0..<150 {
             // No line occurs twice, so no run of lines can stand in two places.

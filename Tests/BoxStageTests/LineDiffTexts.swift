@@ -1,40 +1,23 @@
 import BoxKernel
 import Glibc
 
-/// Numbers that a seed decides: the same test on every machine.
-struct TextNumbers: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
-    }
-
-    /// A number below a bound.
-    mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
-}
-
 /// Random texts, and what an editor could make of them.
 enum LineDiffTexts {
     /// Lines of which there are few different ones, so that they occur more than once; perhaps without a last newline.
-    static func text(lines: Int, words: Int, _ random: inout TextNumbers) -> [UInt8] {
+    static func text(lines: Int, words: Int, _ random: inout SeededNumbers) -> [UInt8] {
         var text: [UInt8] = []
         for _ in 0..<lines { text += line(words: words, &random) }
         if !text.isEmpty, random.below(4) == 0 { text.removeLast() }
         return text
     }
 
-    static func line(words: Int, _ random: inout TextNumbers) -> [UInt8] {
+    static func line(words: Int, _ random: inout SeededNumbers) -> [UInt8] {
         let word = random.below(words)
         return word == 0 ? [10] : Array("line \(word)\n".utf8)
     }
 
     /// A copy with some runs of lines removed, added or replaced.
-    static func edited(_ text: [UInt8], words: Int, runs: Int, _ random: inout TextNumbers) -> [UInt8] {
+    static func edited(_ text: [UInt8], words: Int, runs: Int, _ random: inout SeededNumbers) -> [UInt8] {
         var lines = text.split(separator: 10, omittingEmptySubsequences: false).map(Array.init)
         for _ in 0..<random.below(runs + 1) {
             let at = random.below(lines.count + 1)
@@ -46,7 +29,7 @@ enum LineDiffTexts {
     }
 
     /// Bytes of any kind, with newlines among them.
-    static func bytes(upTo count: Int, _ random: inout TextNumbers) -> [UInt8] {
+    static func bytes(upTo count: Int, _ random: inout SeededNumbers) -> [UInt8] {
         let few = random.below(2) == 0
         return (0..<random.below(count + 1)).map { _ in
             let byte = UInt8(random.below(256))

@@ -39,7 +39,7 @@ import Testing
 
     @Test(arguments: 0..<3)
     func `a side that changed nothing gives the other one, whatever the bytes are`(_ seed: Int) {
-        var random = TextNumbers(seed: 5000 + UInt64(seed))
+        var random = SeededNumbers(seed: 5000 + UInt64(seed))
         for _ in 0..<200 {
             let base = LineDiffTexts.bytes(upTo: 120, &random)
             let other = LineDiffTexts.bytes(upTo: 120, &random)
@@ -57,7 +57,7 @@ import Testing
     @Test(.enabled(if: Tool.exists("git")), arguments: [(0, 100_000), (1, 100_000), (2, 40), (3, 12)])
     func `the merge is that of git merge-file`(_ seed: Int, _ words: Int) throws {
         let scratch = try ScratchDirectory()
-        var random = TextNumbers(seed: 6000 + UInt64(seed))
+        var random = SeededNumbers(seed: 6000 + UInt64(seed))
         var (same, clean, conflicting) = (0, 0, 0)
         let count = 150
         for _ in 0..<count {

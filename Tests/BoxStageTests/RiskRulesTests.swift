@@ -321,7 +321,7 @@ struct RiskRulesTests {
     }
 
     @Test func `random bytes as names, targets and contents always get a verdict`() throws {
-        var random = SeededRiskBytes(seed: 7)
+        var random = SeededNumbers(seed: 7)
         let letters = Array(".git/HEADobjectsrefsconfig~1 \\:-\u{202E}é\u{17F}".utf8) + [0xFF, 0x01]
         var seen: [Risk: Int] = [:]
         for _ in 0..<20_000 {
@@ -339,27 +339,5 @@ struct RiskRulesTests {
             seen[verdict.risk, default: 0] += 1
         }
         #expect(seen.count == 3)
-    }
-}
-
-/// The same numbers for the same seed, on every machine.
-struct SeededRiskBytes {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    private mutating func next() -> UInt64 {
-        // SplitMix64's step.
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-
-    mutating func take(_ count: Int, of letters: [UInt8]) -> [UInt8] {
-        (0..<count).map { _ in letters[below(letters.count)] }
     }
 }

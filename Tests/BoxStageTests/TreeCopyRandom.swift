@@ -5,7 +5,7 @@ import Glibc
 
 /// A random tree, always the same for the same seed.
 struct RandomCopyTree {
-    private var random: CopyNumbers
+    private var random: SeededNumbers
     private let root: [UInt8]
     private var files: [[UInt8]] = []
     private var left: Int
@@ -18,7 +18,7 @@ struct RandomCopyTree {
         ].map { Array($0.utf8) } + [[0xFF], [0x80, 0xC3], [0x01], Array(repeating: 0x78, count: 255)]
 
     init(seed: UInt64, at root: String, entries: Int) {
-        random = CopyNumbers(seed)
+        random = SeededNumbers(seed)
         self.root = Array(root.utf8)
         left = entries
     }
@@ -99,23 +99,6 @@ struct RandomCopyTree {
             "utimensat", unsafe withCName(path) { unsafe utimensat(AT_FDCWD, $0, times, AT_SYMLINK_NOFOLLOW) }
         )
     }
-}
-
-/// SplitMix64.
-struct CopyNumbers: RandomNumberGenerator {
-    private var state: UInt64
-    init(_ seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    /// A number from 0 up to, and without, a bound.
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 }
 
 /// A call that must succeed, or this machine cannot run the test.
