@@ -38,12 +38,16 @@ package struct Plan: Equatable, Sendable {
         package var only: [BytePath]?
         /// What the changes may take, in bytes; nil is unlimited.
         package var limit: Int?
+        /// box's policy in the project, which stays read-only inside; nil if there is none.
+        package var policyFile: AbsolutePath?
 
         package struct Tree: Equatable, Sendable {
             package var host: AbsolutePath
             package var identity: Step.Identity
             package var owner: Step.Owner
             package var hidden: [BytePath]
+            /// What is written, or the copy; it lies in the stage's directory.
+            package var upper: AbsolutePath
         }
     }
 
@@ -187,26 +191,30 @@ package struct Plan: Equatable, Sendable {
     }
 
     /// Lets the stage lie in another directory.
-    package mutating func setStage(_ directory: AbsolutePath) {
-        guard let old = stage?.directory else { return }
-        stage?.directory = directory
-        func moved(_ path: AbsolutePath) -> AbsolutePath {
-            path.relative(to: old).flatMap { try? directory.appending($0) } ?? path
+    package mutating func setStage(_ directory: AbsolutePath) throws(AbsolutePath.Refusal) {
+        guard var stage else { return }
+        let old = stage.directory
+        func moved(_ path: AbsolutePath) throws(AbsolutePath.Refusal) -> AbsolutePath {
+            guard let below = path.relative(to: old) else { return path }
+            return try directory.appending(below)
         }
-        steps = steps.map { step in
-            switch step {
+        stage.directory = directory
+        for index in stage.trees.indices { stage.trees[index].upper = try moved(stage.trees[index].upper) }
+        self.stage = stage
+        for index in steps.indices {
+            switch steps[index] {
             case .overlay(var overlay):
-                overlay.stage = moved(overlay.stage)
-                return .overlay(overlay)
+                overlay.stage = try moved(overlay.stage)
+                steps[index] = .overlay(overlay)
             case .bind(var bind):
                 switch bind.source {
-                case .path(let path): bind.source = .path(moved(path))
+                case .path(let path): bind.source = .path(try moved(path))
                 case .prepared(let path, let uid, let gid):
-                    bind.source = .prepared(moved(path), ownerUID: uid, ownerGID: gid)
+                    bind.source = .prepared(try moved(path), ownerUID: uid, ownerGID: gid)
                 case .opened: break
                 }
-                return .bind(bind)
-            default: return step
+                steps[index] = .bind(bind)
+            default: break
             }
         }
     }

@@ -55,7 +55,7 @@ extension Planner {
         }
         if request.prover != nil { rules.append((Planner.proverPath, [.readFile, .execute])) }
         if policy.workspace.mode != .none { rules.append((facts.project.path, Planner.changing)) }
-        if let stage = makeStage() {
+        if let stage {
             for tree in stage.trees.dropFirst() { rules.append((tree.host, Planner.changing)) }
         }
         return rules

@@ -5,71 +5,70 @@ internal import BoxTypes
 extension Planner {
     /// The stage of a plan; nil where the project is not staged. It lies in the session's directory, which has its
     /// name when the session begins.
-    func makeStage() -> Plan.Stage? {
+    static func makeStage(
+        _ policy: Policy, _ facts: HostFacts, _ request: Request
+    ) throws(PlanError) -> Plan.Stage? {
         let copies: Bool
         switch policy.workspace.mode {
         case .overlay: copies = false
         case .copy: copies = true
         case .direct, .none: return nil
         }
-        guard
-            let directory = try? facts.stateDirectory.appending("sessions/\(request.session)/stage")
-        else { return nil }
         let project = facts.project
-        func tree(_ path: AbsolutePath, _ node: HostFacts.Node, _ hidden: [BytePath]) -> Plan.Stage.Tree {
-            Plan.Stage.Tree(
-                host: path, identity: Step.Identity(device: node.device, inode: node.inode),
-                owner: Step.Owner(uid: node.uid, gid: node.gid), hidden: hidden)
+        do throws(AbsolutePath.Refusal) {
+            let directory = try facts.stateDirectory.appending("sessions/\(request.session)/stage")
+            var stage = Plan.Stage(
+                copies: copies, directory: directory, trees: [], only: policy.workspace.only,
+                limit: policy.limits.disk?.bytes)
+            let places =
+                [(project.path, project.node, project.hidden)]
+                + project.gitDirectories.map { ($0.path, $0.node, []) }
+            for (index, (path, node, hidden)) in places.enumerated() {
+                stage.trees.append(
+                    Plan.Stage.Tree(
+                        host: path, identity: Step.Identity(device: node.device, inode: node.inode),
+                        owner: Step.Owner(uid: node.uid, gid: node.gid), hidden: hidden,
+                        upper: try directory.appending("\(index)/upper")))
+            }
+            if project.controls["box.toml"] == .file,
+                !project.hidden.contains(where: { $0.text == "box.toml" })
+            {
+                stage.policyFile = try project.path.appending("box.toml")
+            }
+            return stage
+        } catch {
+            throw .project(project.path, "\(error) when it is staged. Set XDG_STATE_HOME to a shorter path")
         }
-        return Plan.Stage(
-            copies: copies, directory: directory,
-            trees: [tree(project.path, project.node, project.hidden)]
-                + project.gitDirectories.map { tree($0.path, $0.node, []) },
-            only: policy.workspace.only, limit: policy.limits.disk?.bytes)
     }
 
     /// The trees of the stage as overlays.
     func makeOverlays() -> [Step] {
-        guard let stage = makeStage() else { return [] }
-        var steps: [Step] = []
-        for (index, tree) in stage.trees.enumerated() {
-            guard let place = try? stage.directory.appending("\(index)") else { continue }
-            steps.append(
-                .overlay(
-                    Step.Overlay(
-                        target: tree.host, lower: tree.host, identity: tree.identity, stage: place,
-                        hides: !tree.hidden.isEmpty, owner: facts.isRoot ? tree.owner : nil)))
-        }
-        return steps + policyFile
+        guard let stage else { return [] }
+        return stage.trees.map { tree in
+            .overlay(
+                Step.Overlay(
+                    target: tree.host, lower: tree.host, identity: tree.identity, stage: tree.upper.parent,
+                    hides: !tree.hidden.isEmpty, owner: facts.isRoot ? tree.owner : nil))
+        } + policyFile
     }
 
     /// The trees of the stage as copies.
     func makeCopies() -> [Step] {
-        guard let stage = makeStage() else { return [] }
-        var steps: [Step] = []
-        for (index, tree) in stage.trees.enumerated() {
-            guard let place = try? stage.directory.appending("\(index)/upper") else { continue }
+        guard let stage else { return [] }
+        return stage.trees.map { tree in
             let source: Step.Bind.Source =
                 facts.isRoot
-                ? .prepared(place, ownerUID: tree.owner.uid, ownerGID: tree.owner.gid) : .path(place)
-            steps.append(
-                .bind(
-                    Step.Bind(
-                        source: source, target: tree.host, writable: true, executable: true,
-                        isDirectory: true)))
-        }
-        return steps + policyFile
+                ? .prepared(tree.upper, ownerUID: tree.owner.uid, ownerGID: tree.owner.gid)
+                : .path(tree.upper)
+            return .bind(
+                Step.Bind(
+                    source: source, target: tree.host, writable: true, executable: true, isDirectory: true))
+        } + policyFile
     }
 
     /// box's own policy is visible, and not to be changed from inside. One that does not exist yet would only be
     /// staged, and is not applied.
-    private var policyFile: [Step] {
-        guard facts.project.controls["box.toml"] == .file,
-            !facts.project.hidden.contains(where: { $0.text == "box.toml" }),
-            let path = try? facts.project.path.appending("box.toml")
-        else { return [] }
-        return [.readOnly(path)]
-    }
+    private var policyFile: [Step] { stage?.policyFile.map { [.readOnly($0)] } ?? [] }
 
     /// A part of a project can be copied; in all other modes the whole of it is there.
     func checkPart() throws(PlanError) {

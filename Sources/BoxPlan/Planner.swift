@@ -24,8 +24,11 @@ package struct Planner {
     let policy: Policy
     let facts: HostFacts
     let request: Request
+    /// nil where the project is not staged.
+    let stage: Plan.Stage?
 
-    private init(policy: Policy, facts: HostFacts, request: Request) {
+    private init(policy: Policy, facts: HostFacts, request: Request) throws(PlanError) {
+        stage = try Planner.makeStage(policy, facts, request)
         self.policy = policy
         self.facts = facts
         self.request = request
@@ -64,7 +67,7 @@ package struct Planner {
             workingDirectory: workingDirectory, identity: identity, steps: steps)
         plan.protections = protections
         plan.placeholders = placeholders
-        plan.stage = makeStage()
+        plan.stage = stage
         plan.proxy = try makeProxy()
         plan.project = facts.project.path
         plan.controlGroup = makeControlGroup()

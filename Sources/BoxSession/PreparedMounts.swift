@@ -43,9 +43,15 @@ enum PreparedMounts {
             do throws(KernelError) {
                 made.append(try mount(path, owner.uid, owner.gid, identity).release())
             } catch {
+                let instead =
+                    path == overlay.lower
+                    ? "choose --workspace copy"
+                    : "set XDG_STATE_HOME to a directory on another one, or choose --workspace direct, which changes "
+                        + "the project at once"
                 let hint =
                     error.subject == "idmap"
-                    ? "The file system of \(path) cannot map owners. Start box as an ordinary user" : ""
+                    ? "The file system of \(path) cannot map owners. Start box as an ordinary user, or \(instead)"
+                    : ""
                 throw SessionError(step: "stage \(overlay.lower)", error, hint: hint)
             }
         }

@@ -20,6 +20,12 @@ enum SetupAdvice {
                 + "Start the container with --security-opt systempaths=unconfined"
         case ("make-mounts-private", EPERM), ("mount-root", EPERM), ("mount-root", EACCES):
             "Mounting is refused in the new user namespace, usually by AppArmor. box doctor says what to do"
+        case ("overlay", EINVAL), ("overlay", EOPNOTSUPP), ("overlay", EPERM), ("overlay", ENODEV),
+            ("overlay", EXDEV):
+            "No overlay can be made with the file system of the project, or of box's state directory (another overlay, "
+                + "NFS and many shares cannot hold its upper layer). Set XDG_STATE_HOME to a directory on a local file "
+                + "system, or choose --workspace copy, or --workspace direct, which changes the project at once"
+        case ("overlay", ESTALE): "The project was replaced while box started. Try again"
         case ("terminal", ENOENT): "/dev/pts/ptmx is missing inside: the kernel has no devpts instances"
         case ("bind", ENOENT): "It disappeared from the host. Try again"
         case ("bind", ESTALE): "The directory was replaced while box started. Try again"
