@@ -55,16 +55,24 @@ package struct PreparedSession: ~Copyable {
         self.seed = .some(consume seed)
         self.earlier = earlier
         self.plan = plan
-        if let place = try? AbsolutePath(directory.path + "/stage") { self.plan.setStage(place) }
         self.directory = directory
         self.onReady = onReady
     }
 
+    private mutating func placeStage() throws(SessionError) {
+        do throws(AbsolutePath.Refusal) { try plan.setStage(AbsolutePath(directory.path + "/stage")) } catch {
+            throw SessionError(step: "stage the project", reason: "\(error)")
+        }
+    }
+
     /// Starts the sandbox and the command, and serves until the command has ended.
     package consuming func run() throws(SessionError) -> Outcome {
+        // Until then the stage has the place of a session that is not this one.
+        try placeStage()
         let startTime = Timestamp.now()
         var placeholders: Placeholders?
         var stage: Stage?
+        var hasRun = false
         do throws(SessionError) {
             guard let seed = seed.take() else {
                 throw SessionError(step: "start the sandbox", reason: "it was started already")
@@ -77,7 +85,7 @@ package struct PreparedSession: ~Copyable {
             do throws(SessionError) {
                 // All this while the sandbox's first process starts and makes its mounts.
                 try recordStart(startTime)
-                if let stage { supervisor.watch = StageWatch(stage, limit: plan.stage?.limit) }
+                if let stage { supervisor.watch = try StageWatch(stage, limit: plan.stage?.limit) }
                 try supervisor.listen(in: directory.path)
                 if !plan.placeholders.isEmpty {
                     var made = try Placeholders.make(
@@ -88,7 +96,11 @@ package struct PreparedSession: ~Copyable {
                     placeholders = consume made
                     try keeping.get()
                 }
-                try supervisor.serve(directory, onReady: onReady)
+                let onReady = onReady
+                try supervisor.serve(directory) {
+                    hasRun = true
+                    onReady()
+                }
             } catch {
                 supervisor.abandon()
                 throw error
@@ -97,17 +109,28 @@ package struct PreparedSession: ~Copyable {
             // The sandbox is gone, so nothing is mounted over them any more.
             placeholders?.release()
             outcome.milliseconds = Clock.milliseconds() - started
-            if let stage { outcome.changes = try SessionStage.conclude(stage) }
+            if let stage { SessionStage.conclude(stage, &outcome) }
             try finish(outcome, startTime)
             placeholders?.wait()
             return outcome
         } catch {
             placeholders?.release()
             placeholders?.wait()
-            // Nothing ran, so there is nothing in it.
-            if earlier == nil { try SessionStage.remove(plan.stage) }
-            try finish(Outcome(status: ExitStatus.refused, message: error.description), startTime)
-            throw error
+            guard hasRun, let stage else {
+                // Nothing ran, so there is nothing in it.
+                if earlier == nil { try SessionStage.remove(plan.stage) }
+                try finish(Outcome(status: ExitStatus.refused, message: error.description), startTime)
+                throw error
+            }
+            // What was made until then is there, whatever went wrong, a full disk above all.
+            let late = SessionError(
+                step: error.step, reason: error.reason,
+                hint: "What was changed is kept: box diff -s \(directory.name)")
+            do throws(StageError) { try WaitingStages.set(stage, waits: true) } catch { throw late }
+            do throws(SessionError) {
+                try finish(Outcome(status: ExitStatus.refused, message: late.description), startTime)
+            } catch { throw late }
+            throw late
         }
     }
 

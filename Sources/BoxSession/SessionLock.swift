@@ -17,10 +17,12 @@ package enum SessionLock {
     }
     /// Whether somebody holds it.
     static func isHeld(_ directory: String) -> Bool {
-        guard let file = try? Descriptor.open(directory + "/lock", O_RDONLY | O_NOFOLLOW) else {
-            return false
+        do throws(KernelError) {
+            let file = try Descriptor.open(directory + "/lock", O_RDONLY | O_NOFOLLOW)
+            return retry { box_flock(file.number, LOCK_SH | LOCK_NB) } < 0 && errno == EWOULDBLOCK
+        } catch {
+            // Where it cannot be known, nobody goes through an agent's files as if it had ended.
+            return error.code != ENOENT
         }
-        guard retry({ box_flock(file.number, LOCK_SH | LOCK_NB) }) < 0 else { return false }
-        return errno == EWOULDBLOCK
     }
 }

@@ -94,17 +94,25 @@ enum SessionStage {
 
     // MARK: - The end
 
-    /// The last look at what the session has changed; a stage without changes goes.
-    static func conclude(_ stage: Stage) throws(SessionError) -> StageSummary {
+    /// The last look at what the session has changed. A stage without changes goes, unless an apply can still be taken
+    /// back. A look that fails takes nothing away: the stage is kept, and the user is told.
+    static func conclude(_ stage: Stage, _ outcome: inout Outcome) {
         do throws(StageError) {
             var recorder = try Recorder(stage)
             _ = try recorder.update()
             var summary = StageSummary(session: stage.session)
             try ChangeWalk(stage).forEach { _ in summary.count += 1 }
-            if summary.count == 0 { try stage.remove() } else { try sync(stage) }
+            if summary.count > 0 {
+                try sync(stage)
+            } else if try Undo.last(stage) == nil {
+                try stage.remove()
+            }
             try WaitingStages.set(stage, waits: summary.count > 0)
-            return summary
-        } catch { throw SessionError(step: error.step, reason: error.reason, hint: error.hint) }
+            outcome.changes = summary
+        } catch {
+            let told = "\(error). What was changed is kept: box diff -s \(stage.session)"
+            outcome.message = outcome.message.map { "\($0); \(told)" } ?? told
+        }
     }
 
     /// The overlay did not wait for the disk; from here on what was made outlasts a power loss.
@@ -145,6 +153,11 @@ enum SessionStage {
             throw StageError(
                 step, reason: "its workspace is \(stage.mode.rawValue), and the policy says another one now",
                 hint: "Add --workspace \(stage.mode.rawValue)")
+        }
+        guard try Transaction.state(of: stage) == nil else {
+            throw StageError(
+                step, reason: "an apply or undo of it was interrupted",
+                hint: "Finish it first: box apply -s \(stage.session) --resume, or --rollback")
         }
         let places = plan.trees.map { [$0.identity.device, $0.identity.inode] }
         guard stage.roots.map({ [$0.device, $0.inode] }) == places else {

@@ -13,6 +13,8 @@ struct StageWatch: ~Copyable {
     let stage: Stage
     /// What the changes may take, in bytes.
     private let limit: Int?
+    /// What the disk had when the session began.
+    private let freeAtStart: Int
     /// When the watcher is to be started.
     private var begins: Int?
     private var watcher: Watcher?
@@ -35,10 +37,24 @@ struct StageWatch: ~Copyable {
     /// When a session has lasted so long that it is watched, in milliseconds.
     private static let patience = 1000
 
-    init(_ stage: Stage, limit: Int?) {
+    init(_ stage: Stage, limit: Int?) throws(SessionError) {
+        let free: Int
+        do throws(StageError) { free = try StageWatch.freeBytes(stage) } catch {
+            throw SessionError(step: error.step, reason: error.reason)
+        }
+        freeAtStart = free
         self.stage = stage
         self.limit = limit
         begins = Clock.milliseconds() + StageWatch.patience
+    }
+
+    /// What is free on the disk of a stage.
+    fileprivate static func freeBytes(_ stage: Stage) throws(StageError) -> Int {
+        var state = statvfs()
+        guard unsafe statvfs(stage.directory, &state) == 0 else {
+            throw StageError("ask for free space", KernelError(call: "statvfs", code: errno))
+        }
+        return Int(state.f_bavail) * Int(state.f_frsize)
     }
 
     /// When `serve` has to be called although nothing is ready; nil if it need not.
@@ -89,7 +105,9 @@ struct StageWatch: ~Copyable {
             if pid == 0 {
                 let far = pair.far.number
                 StageWatcher.isolate(keeping: far, parent: parent)
-                StageWatcher(stage, limit: limit, channel: Channel(Descriptor(owning: far))).run()
+                StageWatcher(
+                    stage, limit: limit, freeAtStart: freeAtStart, channel: Channel(Descriptor(owning: far))
+                ).run()
             }
             watcher = Watcher(pid: pid, channel: pair.keepNear())
         } catch { throw SessionError(step: "watch the stage", error) }
@@ -100,6 +118,7 @@ struct StageWatch: ~Copyable {
 private struct StageWatcher: ~Copyable {
     private let stage: Stage
     private let limit: Int?
+    private let freeAtStart: Int
     private let channel: Channel
 
     /// How long it sleeps at most, in milliseconds: a disk takes about 2 GB a second.
@@ -111,9 +130,10 @@ private struct StageWatcher: ~Copyable {
     /// Files and directories that a session may make, if its disk is limited at all.
     private static let mostInodes = 1_000_000
 
-    init(_ stage: Stage, limit: Int?, channel: consuming Channel) {
+    init(_ stage: Stage, limit: Int?, freeAtStart: Int, channel: consuming Channel) {
         self.stage = stage
         self.limit = limit
+        self.freeAtStart = freeAtStart
         self.channel = channel
     }
 
@@ -136,7 +156,7 @@ private struct StageWatcher: ~Copyable {
             var wait = 0
             var failures = 0
             while try sleep(wait) {
-                let free = try freeBytes()
+                let free = try StageWatch.freeBytes(stage)
                 // Nothing was written: then there is nothing to look at.
                 if let seen, abs(free - seen) < 4096 {
                     wait = StageWatcher.interval
@@ -145,7 +165,7 @@ private struct StageWatcher: ~Copyable {
                 let began = Clock.milliseconds()
                 do throws(StageError) {
                     let usage = try recorder.update()
-                    if let why = refusal(usage, free: free) { say(why) }
+                    if let why = refusal(usage, free: free, taken: freeAtStart - free) { say(why) }
                     (seen, failures) = (free, 0)
                 } catch {
                     // The agent changes everything meanwhile; what does not pass in some seconds is no accident.
@@ -167,18 +187,14 @@ private struct StageWatcher: ~Copyable {
         } catch { throw StageError("wait", error) }
     }
 
-    private borrowing func freeBytes() throws(StageError) -> Int {
-        var state = statvfs()
-        guard unsafe statvfs(stage.directory, &state) == 0 else {
-            throw StageError("ask for free space", KernelError(call: "statvfs", code: errno))
-        }
-        return Int(state.f_bavail) * Int(state.f_frsize)
-    }
-
-    /// Why the session must end; nil if it need not.
-    private borrowing func refusal(_ usage: Usage, free: Int) -> String? {
-        let used = ByteSize(bytes: usage.bytes).rounded
-        if let limit, usage.bytes > limit {
+    /// Why the session must end; nil if it need not. `taken` is what the disk has lost since the session began, to whomever.
+    ///
+    /// Directories that the agent has closed cannot be looked into, and what is open but deleted is in none: for the first
+    /// the disk's own account counts instead, for the second what is left of the disk.
+    private borrowing func refusal(_ usage: Usage, free: Int, taken: Int) -> String? {
+        let bytes = usage.closed > 0 ? max(usage.bytes, taken) : usage.bytes
+        let used = ByteSize(bytes: bytes).rounded
+        if let limit, bytes > limit {
             return
                 "its changes took \(used), more than its limit (\(ByteSize(bytes: limit).rounded)). Nothing of them is "
                 + "lost. To give it more: --disk SIZE"
@@ -186,10 +202,9 @@ private struct StageWatcher: ~Copyable {
         if limit != nil, usage.inodes > StageWatcher.mostInodes {
             return "it made more than \(StageWatcher.mostInodes) files. Nothing of them is lost"
         }
-        if free < StageWatcher.reserve, usage.bytes > StageWatcher.reserve {
+        if free < StageWatcher.reserve, max(bytes, taken) > StageWatcher.reserve {
             return
-                "the disk is nearly full (\(ByteSize(bytes: max(0, free)).rounded) left), and its changes took \(used). "
-                + "Nothing of them is lost"
+                "the disk is nearly full (\(ByteSize(bytes: max(0, free)).rounded) left). Nothing that it changed is lost"
         }
         return nil
     }
