@@ -36,7 +36,10 @@ let package = Package(
             swiftSettings: house),
         .target(
             name: "Profiles", path: "profiles", sources: ["Shipped.swift"],
-            resources: [.embedInCode("base.toml"), .embedInCode("agents"), .embedInCode("seccomp")],
+            resources: [
+                .embedInCode("base.toml"), .embedInCode("groups.toml"), .embedInCode("agents"),
+                .embedInCode("seccomp"),
+            ],
             swiftSettings: house),
         // Row 2: decisions | effects. Siblings: neither imports the other.
         .target(name: "BoxPlan", dependencies: ["BoxTypes", "BoxPolicy", "Profiles"], swiftSettings: house),

@@ -2,6 +2,9 @@
 package enum Shipped {
     /// `base.toml`, the lowest layer of every policy.
     package static var base: [UInt8] { PackageResources.base_toml }
+
+    /// `groups.toml`, the groups of hosts that a policy can name.
+    package static var groups: [UInt8] { PackageResources.groups_toml }
 }
 
 extension Shipped {

@@ -68,7 +68,19 @@ package struct Policy: Equatable, Sendable {
         package var pass: [String] = []
         /// Names with a value.
         package var set: [String: String] = [:]
+        /// Names whose value box gets when a session starts, and nobody else sees.
+        package var from: [String: SecretSource] = [:]
         package init() {}
+    }
+
+    /// `[environment.from]`: where a variable's value comes from.
+    package enum SecretSource: Equatable, Sendable {
+        /// What a command of the user's prints, run by `sh -c` on the host.
+        case command(String)
+        /// A file's content. A text, like those of `Files`.
+        case file(String)
+        /// Another variable of the user's environment.
+        case variable(String)
     }
 
     /// `[limits]`; nil is unlimited.
@@ -111,6 +123,19 @@ package struct Policy: Equatable, Sendable {
         package var command: [String] = []
         /// A script that is shipped in the binary and run as `sh -c SCRIPT NAME ARG…` in place of `command`.
         package var script: String?
+        /// A home of its own that lasts from session to session; nil for an empty one each time.
+        package var home: Home?
         package init() {}
+
+        /// `[agent.home]`. All paths are relative to the home.
+        package struct Home: Equatable, Sendable {
+            /// The files of the user's home that carry the login, as far as they exist.
+            package var login: [String] = []
+            /// What the agent may not change after the set-up; a `/` at the end means a directory.
+            package var secured: [String] = []
+            /// Files that are made if they are absent, with their content.
+            package var seed: [String: String] = [:]
+            package init() {}
+        }
     }
 }

@@ -23,8 +23,11 @@ package struct PolicyLayer: Equatable, Sendable {
     /// `[network]` as far as it is said.
     package struct Network: Equatable, Sendable {
         package var mode: Policy.Network.Mode?
+        /// With the rules of the groups that are named.
         package var allow: [HostRule] = []
         package var deny: [HostRule] = []
+        /// The groups that are named in `allow` (`@github`), without the sign.
+        package var groups: [String] = []
         package var limits = NetworkLimits()
         package var hosts: [Host] = []
         package var hold: Int?
@@ -64,6 +67,8 @@ package struct PolicyLayer: Equatable, Sendable {
         package var summary: String?
         package var command: [String]?
         package var script: String?
+        /// `[agent.home]`; nil if the agent has none that lasts.
+        package var home: Policy.Agent.Home?
         package init() {}
     }
 }
@@ -73,7 +78,7 @@ extension Policy {
     ///
     /// Lists and `accept_missing` are united, in order and without repetition; single values of a higher layer
     /// replace a lower one's, and so does `only`. A denied host stays denied whatever a higher layer allows. Of one environment
-    /// variable the highest layer says whether it is passed or set.
+    /// variable the highest layer says whether it is passed, set or got.
     package init(merging layers: [PolicyLayer]) {
         self.init()
         for layer in layers { add(layer) }
@@ -96,10 +101,13 @@ extension Policy {
 
 extension Policy.Environment {
     fileprivate mutating func add(_ above: Policy.Environment) {
-        pass.removeAll { above.set[$0] != nil }
-        for name in above.pass { set[name] = nil }
+        pass.removeAll { above.set[$0] != nil || above.from[$0] != nil }
+        for name in above.pass { (set[name], from[name]) = (nil, nil) }
+        for name in above.set.keys { from[name] = nil }
+        for name in above.from.keys { set[name] = nil }
         pass.unite(above.pass)
         set.merge(above.set) { _, higher in higher }
+        from.merge(above.from) { _, higher in higher }
     }
 }
 
@@ -160,6 +168,13 @@ extension Policy.Agent {
         // A command takes the place of a lower layer's script, and the other way round.
         if let command = above.command { (agent.command, agent.script) = (command, nil) }
         if let script = above.script { (agent.command, agent.script) = ([], script) }
+        if let more = above.home {
+            var home = home ?? Policy.Agent.Home()
+            home.login.unite(more.login)
+            home.secured.unite(more.secured)
+            home.seed.merge(more.seed) { $1 }
+            agent.home = home
+        }
         return agent
     }
 }

@@ -9,29 +9,36 @@ package struct PolicyReader {
     let positions: [[String]: SourcePosition]
     private var layer: PolicyLayer
     var errors: [PolicyError] = []
-    /// Whether exceptions may stand among the `hide` patterns.
-    private var mayShow = true
+    /// Whether it is the project's own file, in which some things are errors.
+    private var isProject = false
+    /// The groups of hosts; nil until a list names one.
+    private var groups: HostGroups?
+    private let findGroups: () throws(PolicyErrors) -> HostGroups
 
-    /// Reads one file's bytes; `file` is its name for messages.
+    /// Reads one file's bytes; `file` is its name for messages, `groups` gives the groups of hosts when one is named.
     ///
-    /// With `isProject` it is the project's own file, which may hide but not show: an exception among its `hide`
-    /// patterns is an error.
+    /// With `isProject` it is the project's own file: it may hide but not show (an exception among its `hide` patterns
+    /// is an error), it has no commands that run on the host, and it defines no agent.
     package static func read(
-        _ bytes: [UInt8], file: String, isProject: Bool = false
+        _ bytes: [UInt8], file: String, isProject: Bool = false,
+        groups: @escaping () throws(PolicyErrors) -> HostGroups = { HostGroups.none }
     ) throws(PolicyErrors) -> PolicyLayer {
         let document: TOMLDocument
         do throws(PolicyError) {
             document = try TOMLDocument(bytes, file: file)
         } catch { throw PolicyErrors(error) }
-        var reader = PolicyReader(file: file, document: document)
-        reader.mayShow = !isProject
+        var reader = PolicyReader(file: file, document: document, groups: groups)
+        reader.isProject = isProject
         reader.readAll(Section(path: [], unread: document.root))
         if let errors = PolicyErrors(reader.errors) { throw errors }
         return reader.layer
     }
 
-    private init(file: String, document: TOMLDocument) {
+    private init(
+        file: String, document: TOMLDocument, groups: @escaping () throws(PolicyErrors) -> HostGroups
+    ) {
         self.file = file
+        findGroups = groups
         positions = document.positions
         layer = PolicyLayer(name: file)
         layer.positions = document.positions
@@ -91,8 +98,8 @@ extension PolicyReader {
     private mutating func readNetwork(_ table: Section) {
         var table = table
         layer.network.mode = word("mode", &table)
-        layer.network.allow = list("allow", &table) { text throws(HostRefusal) in try HostRule(text) } ?? []
-        layer.network.deny = list("deny", &table) { text throws(HostRefusal) in try HostRule(text) } ?? []
+        layer.network.allow = rules("allow", &table)
+        layer.network.deny = rules("deny", &table)
         if let limits = self.table("limits", &table) {
             var limits = limits
             layer.network.limits = readNetworkLimits(&limits)
@@ -112,6 +119,27 @@ extension PolicyReader {
             list("publish", &table) { text throws(HostRefusal) in try PublishedPort(text) } ?? []
         layer.network.onProxyFailure = word("on_proxy_failure", &table)
         finish(table)
+    }
+
+    /// A list of rules and of groups.
+    private mutating func rules(_ key: String, _ table: inout Section) -> [HostRule] {
+        var names: [String] = []
+        var all = HostGroups.none
+        if case .array(let elements)? = table.unread[key] {
+            names = elements.compactMap {
+                if case .string(let text) = $0 { HostGroups.name(in: text) } else { nil }
+            }
+        }
+        if !names.isEmpty {
+            do throws(PolicyErrors) {
+                if let groups { all = groups } else { all = try findGroups() }
+            } catch { errors += error.all }
+            groups = all
+        }
+        if key == "allow" { layer.network.groups = names }
+        return (list(key, &table) { [all] text throws(RuleRefusal) in try all.rules(text) } ?? []).flatMap {
+            $0
+        }
     }
 
     private mutating func readNetworkLimits(_ table: inout Section) -> NetworkLimits {
@@ -155,9 +183,9 @@ extension PolicyReader {
         var table = table
         layer.workspace.mode = word("mode", &table)
         layer.workspace.hide =
-            list("hide", &table) { [mayShow] text throws(PatternRefusal) in
+            list("hide", &table) { [isProject] text throws(PatternRefusal) in
                 let pattern = try HidePattern(text)
-                guard mayShow || !pattern.isException else {
+                guard !isProject || !pattern.isException else {
                     throw PatternRefusal(
                         "\"\(text)\": a project's own policy can hide files and not show them; "
                             + "write this in your own configuration or give it as an option")
@@ -184,6 +212,9 @@ extension PolicyReader {
         for (name, node) in self.table("set", &table)?.unread ?? [:] {
             readVariable(name, node, at: table.path + ["set", name])
         }
+        if let from = self.table("from", &table) {
+            for name in from.unread.keys.sorted() { readSource(name, from) }
+        }
         finish(table)
     }
 
@@ -201,6 +232,43 @@ extension PolicyReader {
             return name.string
         }
         if let checked { layer.environment.set[checked] = value }
+    }
+
+    /// `NAME = { command = "…" }`, `{ file = "…" }` or `{ variable = "…" }`.
+    private mutating func readSource(_ name: String, _ all: Section) {
+        var all = all
+        let path = all.path + [name]
+        guard var one = table(name, &all) else { return }
+        // It would run on the host, or read from it, whatever a repository likes.
+        if isProject {
+            report(
+                .contradiction("values from commands and files stand only in your own configuration"),
+                at: path)
+        }
+        let key = parsed(name, at: path) { text throws(EnvironmentRefusal) in
+            try EnvironmentName.passable(text).string
+        }
+        var sources: [Policy.SecretSource] = []
+        if let command = string("command", &one) { sources.append(.command(command)) }
+        if let file = string("file", &one), let file = parsed(file, at: path + ["file"], PolicyReader.path) {
+            sources.append(.file(file))
+        }
+        if let variable = string("variable", &one),
+            let variable = parsed(
+                variable, at: path + ["variable"],
+                { text throws(EnvironmentRefusal) in try EnvironmentName(text).string })
+        {
+            sources.append(.variable(variable))
+        }
+        finish(one)
+        if layer.environment.set[name] != nil || layer.environment.pass.contains(name) {
+            report(.contradiction("\(name) is in from and in pass or set; keep one"), at: path)
+        }
+        guard let source = sources.first, sources.count == 1 else {
+            report(.missing("\(name) needs one of command, file and variable"), at: path)
+            return
+        }
+        if let key { layer.environment.from[key] = source }
     }
 
     private mutating func readLimits(_ table: Section) {
@@ -258,9 +326,39 @@ extension PolicyReader {
             report(
                 .contradiction("[agent] has both command and script; keep one"), at: table.path + ["script"])
         }
+        if let home = self.table("home", &table) { agent.home = readHome(home) }
+        if isProject { report(.contradiction("a project defines no agent"), at: table.path) }
         checkComplete(agent, table)
         layer.agent = agent
         finish(table)
+    }
+
+    private mutating func readHome(_ table: Section) -> Policy.Agent.Home {
+        var table = table
+        var home = Policy.Agent.Home()
+        home.login = list("login", &table, PolicyReader.homePath) ?? []
+        home.secured = list("secured", &table, PolicyReader.homePath) ?? []
+        if var seed = self.table("seed", &table) {
+            for name in seed.unread.keys.sorted() {
+                guard let content = string(name, &seed),
+                    let path = parsed(name, at: seed.path + [name], PolicyReader.homePath)
+                else { continue }
+                home.seed[path] = content
+            }
+        }
+        finish(table)
+        return home
+    }
+
+    /// A path below the home, as it is written; a `/` at the end stays.
+    private static func homePath(_ text: String) throws(UnitRefusal) -> String {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        let named = parts.last == "" ? parts.dropLast() : parts[...]
+        guard !named.isEmpty, !named.contains(where: { ["", ".", "..", "~"].contains($0) }),
+            text == text.escapedForTerminal, text.utf8.count < 1000,
+            !text.contains(where: { "*?[$".contains($0) })
+        else { throw UnitRefusal("\"\(text)\" is not a path below the home, like .claude/settings.json") }
+        return text
     }
 
     /// An agent must be able to start; one that extends another has its parent's program.
