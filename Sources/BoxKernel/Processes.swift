@@ -74,7 +74,7 @@ package enum Processes {
 }
 
 /// Calls `body` with a null-terminated array of C strings, as `execve` takes them.
-func withCStrings<Result>(
+package func withCStrings<Result>(
     _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> Result
 ) -> Result {
     var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }

@@ -88,6 +88,52 @@ package struct HostFacts: Equatable, Sendable {
         }
     }
 
+    /// A home that lasts from session to session, in box's state directory.
+    package struct AgentHome: Equatable, Sendable {
+        /// The agent's.
+        package var name: String
+        package var path: AbsolutePath
+        package var uid: UInt32
+        package var gid: UInt32
+        /// What the agent may not change, relative to it; all of it exists.
+        package var secured: [String]
+        package init(name: String, path: AbsolutePath, uid: UInt32, gid: UInt32, secured: [String]) {
+            self.name = name
+            self.path = path
+            self.uid = uid
+            self.gid = gid
+            self.secured = secured
+        }
+    }
+
+    /// A program that lies outside of the system's directories, and what it needs of the host.
+    package struct Program: Equatable, Sendable {
+        /// What is executed.
+        package var path: AbsolutePath
+        /// Programs that are found by these names inside, its own among them.
+        package var names: [String: AbsolutePath]
+        /// Links of the host, and the real paths they lead to; the names must lead there inside as well.
+        package var links: [AbsolutePath: AbsolutePath]
+        /// Files and directories that it needs, read-only.
+        package var readable: [AbsolutePath]
+        /// Where the programs are that it calls by their names.
+        package var searchPath: [AbsolutePath]
+        package var environment: [String: String]
+        package init(
+            path: AbsolutePath, names: [String: AbsolutePath] = [:],
+            links: [AbsolutePath: AbsolutePath] = [:],
+            readable: [AbsolutePath] = [], searchPath: [AbsolutePath] = [],
+            environment: [String: String] = [:]
+        ) {
+            self.path = path
+            self.names = names
+            self.links = links
+            self.readable = readable
+            self.searchPath = searchPath
+            self.environment = environment
+        }
+    }
+
     package var kernel = Kernel(5, 13)
     package var landlock = LandlockSupport.notBuilt
     package var user: User
@@ -119,6 +165,10 @@ package struct HostFacts: Equatable, Sendable {
     package var certificates: Certificates?
     /// From the user's own git configuration, which is not inside.
     package var gitUser = GitUser()
+    /// The home of the agent that lasts; nil where the home is made anew for each session.
+    package var agentHome: AgentHome?
+    /// The agent's own program, where it was looked for.
+    package var program: Program?
     /// Where box keeps its state; never visible inside.
     package var stateDirectory: AbsolutePath
 

@@ -38,8 +38,10 @@ package struct Plan: Equatable, Sendable {
         package var only: [BytePath]?
         /// What the changes may take, in bytes; nil is unlimited.
         package var limit: Int?
-        /// box's policy in the project, which stays read-only inside; nil if there is none.
-        package var policyFile: AbsolutePath?
+        /// box's policy in the project, which stays read-only inside.
+        package var policyFile: AbsolutePath
+        /// Whether it does not exist there, or is hidden: then an empty directory keeps its name.
+        package var keepsPolicyFree: Bool
 
         package struct Tree: Equatable, Sendable {
             package var host: AbsolutePath

@@ -8,9 +8,13 @@ extension Planner {
     ) throws(PlanError) -> [Plan.EnvironmentEntry] {
         var wanted = policy.environment
         wanted.set.merge(request.environment) { _, commandLine in commandLine }
+        for (name, value) in facts.program?.environment ?? [:] where wanted.set[name] == nil {
+            wanted.set[name] = value
+        }
+        for name in wanted.from.keys { wanted.set[name] = request.secrets[name] ?? "" }
         let certificates = facts.etc["ssl"] != nil || facts.etc["ssl/certs"] != nil
         let setting = SandboxEnvironment.Setting(
-            home: hasPrivateHome ? facts.user.home : AbsolutePath(literal: "/tmp"), user: identity.name,
+            home: home, user: identity.name,
             shell: (try? AbsolutePath(shell)) ?? AbsolutePath(literal: "/bin/sh"),
             path: visiblePath(grants: grants), directory: workingDirectory, session: request.session,
             proxyPort: policy.network.mode == .proxy ? Planner.proxyPort : nil, hasTerminal: request.terminal,
@@ -27,7 +31,8 @@ extension Planner {
                 values["GOFLAGS"] = "-buildvcs=false"
             }
             return values.sorted { $0.key < $1.key }.map { name, value in
-                let secret = wanted.pass.contains(name) && wanted.set[name] == nil
+                let secret =
+                    wanted.from[name] != nil || (wanted.pass.contains(name) && wanted.set[name] == nil)
                 return Plan.EnvironmentEntry(name, value, isSecret: secret)
             }
         } catch { throw .environment(error) }
@@ -37,7 +42,8 @@ extension Planner {
     func visiblePath(grants: [Grant]) -> [AbsolutePath] {
         let system = ["/usr", "/bin", "/sbin"].compactMap { try? AbsolutePath($0) }
         let roots = system + grants.map(\.path)
-        var path = facts.path.filter { entry in roots.contains { entry.isSame(orBelow: $0) } }
+        let own = facts.program.map { $0.searchPath + [Planner.programs] } ?? []
+        var path = own + facts.path.filter { entry in roots.contains { entry.isSame(orBelow: $0) } }
         for standard in ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"] {
             if let entry = try? AbsolutePath(standard), !path.contains(entry) { path.append(entry) }
         }

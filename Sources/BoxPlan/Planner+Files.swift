@@ -45,7 +45,7 @@ extension Planner {
     /// A synthetic `/etc`: who one is, no names of the network, and the toolchain's own files.
     private func makeEtc(identity: Plan.Identity) -> [Step] {
         func path(_ name: String) -> AbsolutePath? { try? AbsolutePath("/etc/" + name) }
-        let home = facts.user.home.string
+        let home = home.string
         let nobody = "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
         let user = "\(identity.name):x:\(identity.insideUID):\(identity.insideGID)::\(home):\(shell)\n"
         let texts: [(String, String)] = [
@@ -168,6 +168,67 @@ extension Planner {
             .link(AbsolutePath(literal: "/var/run"), to: "/run"),
         ]
         if hasPrivateHome { steps.append(.temporary(facts.user.home, home)) }
+        if let agent = facts.agentHome { steps += makeAgentHome(agent) }
+        return steps + makeProgram()
+    }
+
+    /// The names of the agent's program, wherever that lies, and the links that lead to what it needs.
+    private func makeProgram() -> [Step] {
+        guard let program = facts.program else { return [] }
+        var steps: [Step] = []
+        for (name, target) in program.names.sorted(by: { $0.key < $1.key }) {
+            guard let path = try? Planner.programs.appending(name) else { continue }
+            steps.append(.link(path, to: target.string))
+        }
+        for (link, target) in program.links.sorted(by: { $0.key < $1.key }) {
+            guard let node = facts.nodes[target] else { continue }
+            let source: Step.Bind.Source =
+                facts.isRoot ? .prepared(target, ownerUID: node.uid, ownerGID: node.gid) : .path(target)
+            steps.append(
+                .bind(
+                    Step.Bind(
+                        source: source, target: link, writable: false, executable: true,
+                        isDirectory: node.kind == .directory)))
+        }
+        return steps
+    }
+
+    /// The agent's name leads to its program here.
+    static let programs = AbsolutePath(literal: "/opt/box/bin")
+
+    /// The home inside.
+    var home: AbsolutePath { agentHome ?? (hasPrivateHome ? facts.user.home : AbsolutePath(literal: "/tmp")) }
+
+    /// Where the home of an agent that has one of its own is: not at the place of the user's, because what is mounted below
+    /// that, the project above all, would leave its name in a home that other sessions see as well.
+    private var agentHome: AbsolutePath? {
+        guard let agent = facts.agentHome else { return nil }
+        let taken = [facts.user.home, facts.project.path] + facts.nodes.keys
+        let free = ["/home/\(agent.name)", "/home/box-\(agent.name)"].compactMap { try? AbsolutePath($0) }
+            .first { path in !taken.contains { $0.isSame(orBelow: path) || path.isSame(orBelow: $0) } }
+        return free ?? AbsolutePath(literal: "/box/home")
+    }
+
+    /// The agent's own home. What it may not change is read-only, and what leads there cannot be renamed away.
+    private func makeAgentHome(_ agent: HostFacts.AgentHome) -> [Step] {
+        let source: Step.Bind.Source =
+            facts.isRoot ? .prepared(agent.path, ownerUID: agent.uid, ownerGID: agent.gid) : .path(agent.path)
+        var steps: [Step] = [
+            .bind(
+                Step.Bind(
+                    source: source, target: home, writable: true, executable: true,
+                    isDirectory: true))
+        ]
+        var pinned: Set<AbsolutePath> = []
+        for name in agent.secured {
+            guard let path = try? home.appending(name) else { continue }
+            steps.append(.readOnly(path))
+            var parent = path.parent
+            while parent != home, parent != .root, pinned.insert(parent).inserted {
+                steps.append(.pin(parent))
+                parent = parent.parent
+            }
+        }
         return steps
     }
 
@@ -182,7 +243,8 @@ extension Planner {
         // Launched as root, the user's own files are let in with their owner mapped to the sandbox's id.
         let source: Step.Bind.Source =
             facts.isRoot && !grant.isToolchain
-            ? .prepared(grant.path, ownerUID: grant.ownerUID, ownerGID: grant.ownerGID) : .path(grant.path)
+            ? .prepared(grant.source, ownerUID: grant.ownerUID, ownerGID: grant.ownerGID)
+            : .path(grant.source)
         return .bind(
             Step.Bind(
                 source: source, target: grant.path, writable: grant.writable, executable: true,

@@ -3,7 +3,9 @@ package import BoxTypes
 
 /// A host path that the policy lets in beside the project.
 package struct Grant: Equatable, Sendable {
-    let path: AbsolutePath
+    /// Where it is inside; the host's own path, but for what is in the home of an agent as well.
+    var path: AbsolutePath
+    let source: AbsolutePath
     let writable: Bool
     let isDirectory: Bool
     let ownerUID: UInt32
@@ -27,11 +29,26 @@ extension Planner {
                     throw .grant(text, "it is neither a directory nor a file")
                 }
                 guard !grants.contains(where: { $0.path == path }) else { continue }
-                grants.append(
-                    Grant(
-                        path: path, writable: writable, isDirectory: node.kind == .directory,
-                        ownerUID: node.uid, ownerGID: node.gid, isToolchain: false))
+                let grant = Grant(
+                    path: path, source: path, writable: writable, isDirectory: node.kind == .directory,
+                    ownerUID: node.uid, ownerGID: node.gid, isToolchain: false)
+                grants.append(grant)
+                if let inHome = try placeInHome(text) {
+                    var other = grant
+                    other.path = inHome
+                    grants.append(other)
+                }
             }
+        }
+        for path in facts.program?.readable ?? [] {
+            guard let node = facts.nodes[path], node.kind == .directory || node.kind == .file,
+                !grants.contains(where: { path.isSame(orBelow: $0.path) })
+            else { continue }
+            grants.append(
+                Grant(
+                    path: path, source: path, writable: false, isDirectory: node.kind == .directory,
+                    ownerUID: node.uid,
+                    ownerGID: node.gid, isToolchain: false))
         }
         for path in Planner.toolchains(on: facts.path) {
             guard let node = facts.nodes[path], node.kind == .directory,
@@ -39,10 +56,17 @@ extension Planner {
             else { continue }
             grants.append(
                 Grant(
-                    path: path, writable: false, isDirectory: true, ownerUID: node.uid, ownerGID: node.gid,
+                    path: path, source: path, writable: false, isDirectory: true, ownerUID: node.uid,
+                    ownerGID: node.gid,
                     isToolchain: true))
         }
         return grants
+    }
+
+    /// Where a path that begins with `~` is for an agent with a home of its own, besides its real place.
+    private func placeInHome(_ text: String) throws(PlanError) -> AbsolutePath? {
+        guard facts.agentHome != nil, text.hasPrefix("~/") else { return nil }
+        return try Planner.expand(text, home: home)
     }
 
     /// The path that a policy's text means; `~` is the user's home.
@@ -102,7 +126,8 @@ extension Planner {
         return nil
     }
 
-    private static let secretNames = [
+    /// Below the home: what holds keys or logins, and is never let in.
+    package static let secretNames = [
         ".ssh", ".gnupg", ".aws/credentials", ".kube/config", ".docker/config.json", ".netrc", ".config/gh",
         ".config/gcloud", ".azure", ".local/share/keyrings", ".password-store", ".config/box",
     ]

@@ -46,12 +46,17 @@ extension Planner {
             (AbsolutePath(literal: "/run"), Planner.changing),
         ]
         if hasPrivateHome { rules.append((facts.user.home, Planner.changing)) }
+        if facts.agentHome != nil { rules.append((home, Planner.changing)) }
         for (name, kind) in facts.systemDirectories.sorted(by: { $0.key < $1.key }) where kind == .directory {
             if let path = try? AbsolutePath("/" + name) { rules.append((path, Planner.running)) }
         }
         for grant in grants {
             let access = grant.writable ? Planner.changing : Planner.running
             rules.append((grant.path, grant.isDirectory ? access : access.intersection(.onFiles)))
+        }
+        for (link, target) in facts.program?.links ?? [:] {
+            let isDirectory = facts.nodes[target]?.kind == .directory
+            rules.append((link, isDirectory ? Planner.running : Planner.running.intersection(.onFiles)))
         }
         if request.prover != nil { rules.append((Planner.proverPath, [.readFile, .execute])) }
         if policy.workspace.mode != .none { rules.append((facts.project.path, Planner.changing)) }

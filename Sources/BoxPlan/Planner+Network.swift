@@ -1,4 +1,4 @@
-internal import BoxPolicy
+package import BoxPolicy
 package import BoxTypes
 
 // The network door: what it needs inside, and what its process is told.
@@ -34,14 +34,19 @@ extension Planner {
         }
         var proxy = Plan.Proxy(
             port: Planner.proxyPort,
-            rules: NetworkRules(
-                allow: network.allow, deny: network.deny, limits: network.limits, hosts: network.hosts))
+            rules: Planner.rules(of: network))
         proxy.hold = network.hold
         proxy.upstream = network.upstreamProxy
         proxy.certificates = network.certificates
         proxy.publish = ports
         proxy.endsSession = network.onProxyFailure == .end
         return proxy
+    }
+
+    /// What the proxy decides by.
+    package static func rules(of network: Policy.Network) -> NetworkRules {
+        NetworkRules(
+            allow: network.allow, deny: network.deny, limits: network.limits, hosts: network.hosts)
     }
 
     // MARK: - Name resolution inside

@@ -17,9 +17,11 @@ extension Planner {
         let project = facts.project
         do throws(AbsolutePath.Refusal) {
             let directory = try facts.stateDirectory.appending("sessions/\(request.session)/stage")
+            let isHidden = project.hidden.contains { $0.text == ControlFiles.policy }
             var stage = Plan.Stage(
                 copies: copies, directory: directory, trees: [], only: policy.workspace.only,
-                limit: policy.limits.disk?.bytes)
+                limit: policy.limits.disk?.bytes, policyFile: try project.path.appending(ControlFiles.policy),
+                keepsPolicyFree: project.controls[ControlFiles.policy] != .file || isHidden)
             let places =
                 [(project.path, project.node, project.hidden)]
                 + project.gitDirectories.map { ($0.path, $0.node, []) }
@@ -29,11 +31,6 @@ extension Planner {
                         host: path, identity: Step.Identity(device: node.device, inode: node.inode),
                         owner: Step.Owner(uid: node.uid, gid: node.gid), hidden: hidden,
                         upper: try directory.appending("\(index)/upper")))
-            }
-            if project.controls["box.toml"] == .file,
-                !project.hidden.contains(where: { $0.text == "box.toml" })
-            {
-                stage.policyFile = try project.path.appending("box.toml")
             }
             return stage
         } catch {
@@ -48,7 +45,8 @@ extension Planner {
             .overlay(
                 Step.Overlay(
                     target: tree.host, lower: tree.host, identity: tree.identity, stage: tree.upper.parent,
-                    hides: !tree.hidden.isEmpty, owner: facts.isRoot ? tree.owner : nil))
+                    hides: !tree.hidden.isEmpty || (stage.keepsPolicyFree && tree == stage.trees.first),
+                    owner: facts.isRoot ? tree.owner : nil))
         } + policyFile
     }
 
@@ -66,9 +64,8 @@ extension Planner {
         } + policyFile
     }
 
-    /// box's own policy is visible, and not to be changed from inside. One that does not exist yet would only be
-    /// staged, and is not applied.
-    private var policyFile: [Step] { stage?.policyFile.map { [.readOnly($0)] } ?? [] }
+    /// box's own policy is visible, and not to be changed or made from inside.
+    private var policyFile: [Step] { stage.map { [.readOnly($0.policyFile)] } ?? [] }
 
     /// A part of a project can be copied; in all other modes the whole of it is there.
     func checkPart() throws(PlanError) {

@@ -10,6 +10,8 @@ package struct Planner {
         package var session: String
         /// Variables of the command line, `NAME=VALUE`; they win over the policy's.
         package var environment: [String: String] = [:]
+        /// The values of `environment.from`, by name; empty where they are not asked for.
+        package var secrets: [String: String] = [:]
         /// box's own executable, made visible for `box doctor --prove`.
         package var prover: AbsolutePath?
         /// Whether the command gets a pseudo-terminal.
@@ -159,8 +161,10 @@ package struct Planner {
 
     private func makeSummary(grants: [Grant]) -> Plan.Summary {
         var summary = Plan.Summary()
-        summary.readable = [AbsolutePath(literal: "/usr")] + grants.filter { !$0.writable }.map(\.path)
-        summary.writable = grants.filter(\.writable).map(\.path)
+        // What is at two places counts once.
+        let granted = grants.filter { $0.path == $0.source }
+        summary.readable = [AbsolutePath(literal: "/usr")] + granted.filter { !$0.writable }.map(\.path)
+        summary.writable = granted.filter(\.writable).map(\.path)
         if policy.workspace.mode != .none {
             summary.writable.insert(facts.project.path, at: 0)
             summary.leftOut = facts.project.mounts

@@ -50,44 +50,81 @@ extension HostGroups {
         if let group = self[name] { return group.rules }
         let near = name.nearest(in: all.map(\.name)).map { ". Did you mean @\($0)?" } ?? ""
         throw RuleRefusal(
-            "there is no group @\(name.escapedForTerminal)\(near) (box policy groups lists them)")
+            "there is no group @\(name.shortened.escapedForTerminal)\(near) (box policy groups lists them)")
     }
 
-    /// Reads the shipped file: a table `[groups.NAME]` each, with `summary` and `hosts`.
+    /// Reads the shipped file: a table `[groups.NAME]` each, with `summary` and `hosts`; all errors together.
     package init(reading bytes: [UInt8], file: String) throws(PolicyErrors) {
         let document: TOMLDocument
         do throws(PolicyError) { document = try TOMLDocument(bytes, file: file) } catch {
             throw PolicyErrors(error)
         }
-        var errors: [PolicyError] = []
-        var groups: [Group] = []
-        func report(_ text: String, _ path: [String]) {
-            errors.append(
-                PolicyError(file: file, position: document.positions[path], problem: .missing(text)))
-        }
         guard case .table(let tables)? = document.root["groups"], document.root.count == 1 else {
             throw PolicyErrors(
                 PolicyError(file: file, position: nil, problem: .missing("only [groups.NAME]")))
         }
-        for (name, node) in tables.sorted(by: { $0.key < $1.key }) {
-            let path = ["groups", name]
-            guard case .table(let table) = node, case .string(let summary)? = table["summary"],
-                case .array(let hosts)? = table["hosts"], table.count == 2
-            else {
-                report("[groups.\(name)] has summary and hosts", path)
-                continue
-            }
-            var rules: [HostRule] = []
-            for (index, host) in hosts.enumerated() {
-                do throws(HostRefusal) {
-                    guard case .string(let text) = host else { continue }
-                    rules.append(try HostRule(text))
-                } catch { report(error.description, path + ["hosts", String(index)]) }
-            }
-            if rules.count != hosts.count { report("hosts are texts", path) }
-            groups.append(Group(name: name, summary: summary, rules: rules))
-        }
-        if let errors = PolicyErrors(errors) { throw errors }
+        var reader = GroupReader(file: file, positions: document.positions)
+        let groups = tables.sorted { $0.key < $1.key }.compactMap { reader.group($0.key, $0.value) }
+        if let errors = PolicyErrors(reader.errors) { throw errors }
         self.init(groups)
+    }
+}
+
+/// Reads groups and collects what is wrong with them.
+private struct GroupReader {
+    let file: String
+    let positions: [[String]: SourcePosition]
+    var errors: [PolicyError] = []
+
+    private mutating func report(_ path: [String], _ text: String) {
+        errors.append(
+            PolicyError(
+                file: file, position: positions[path],
+                problem: .badValue(path.prefix(3).joined(separator: "."), text)))
+    }
+
+    /// One group; nil if it is not one.
+    mutating func group(_ name: String, _ node: TOMLNode) -> HostGroups.Group? {
+        let path = ["groups", name]
+        guard case .table(let table) = node, case .string(let summary)? = table["summary"],
+            case .array(let hosts)? = table["hosts"], table.count == 2, !hosts.isEmpty
+        else {
+            report(path, "a group has summary and hosts, and nothing else")
+            return nil
+        }
+        if !HostGroups.isName(name) { report(path, "a group's name has only small letters, digits and -") }
+        if summary.isEmpty || summary != summary.escapedForTerminal || summary.utf8.count > 200 {
+            report(path + ["summary"], "must be one line of at most 200 bytes without control characters")
+        }
+        var rules: [HostRule] = []
+        for (index, host) in hosts.enumerated() {
+            let path = path + ["hosts", String(index)]
+            guard let rule = rule(host, at: path) else { continue }
+            if rules.contains(rule) { report(path, "\(rule.short) is there already") }
+            rules.append(rule)
+        }
+        return HostGroups.Group(name: name, summary: summary, rules: rules)
+    }
+
+    private mutating func rule(_ node: TOMLNode, at path: [String]) -> HostRule? {
+        guard case .string(let text) = node else {
+            report(path, "must be a string, not \(node.kind)")
+            return nil
+        }
+        do throws(HostRefusal) { return try HostRule(text) } catch {
+            report(path, error.description)
+            return nil
+        }
+    }
+}
+
+extension HostGroups {
+    /// Whether a group can be called so: it is typed on the command line, and written without escapes.
+    fileprivate static func isName(_ name: String) -> Bool {
+        (1...40).contains(name.utf8.count) && !name.hasPrefix("-")
+            && name.utf8.allSatisfy { byte in
+                (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || byte == UInt8(ascii: "-")
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            }
     }
 }

@@ -26,6 +26,18 @@ extension NetworkLimits {
         }
     }
 
+    /// A limit as it would be written; nil if it is not set.
+    package func text(of key: Key) -> String? {
+        switch key {
+        case .requestsPerMinute: requestsPerMinute.map(String.init)
+        case .connections: connections.map(String.init)
+        case .upload: upload?.description
+        case .download: download?.description
+        case .bytesPerSecond: bytesPerSecond?.description
+        case .excess: excess?.rawValue
+        }
+    }
+
     /// `requests_per_minute`.
     static func requests(_ text: String) throws(UnitRefusal) -> Int {
         try Policy.Limits.count(text, in: 1...1_000_000_000)

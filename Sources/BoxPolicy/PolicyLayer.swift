@@ -26,8 +26,11 @@ package struct PolicyLayer: Equatable, Sendable {
         /// With the rules of the groups that are named.
         package var allow: [HostRule] = []
         package var deny: [HostRule] = []
+        /// The texts of `allow` and `deny` in a file, each with the rules that it means; empty for other layers.
+        package var allowTexts: [RuleText] = []
+        package var denyTexts: [RuleText] = []
         /// The groups that are named in `allow` (`@github`), without the sign.
-        package var groups: [String] = []
+        package var groups: [String] { allowTexts.compactMap(\.group) }
         package var limits = NetworkLimits()
         package var hosts: [Host] = []
         package var hold: Int?
@@ -36,6 +39,24 @@ package struct PolicyLayer: Equatable, Sendable {
         package var publish: [PublishedPort] = []
         package var onProxyFailure: Policy.Network.ProxyFailure?
         package init() {}
+    }
+
+    /// One text of a list of rules.
+    package struct RuleText: Equatable, Sendable {
+        /// Its place in the list.
+        package let index: Int
+        /// The group's name, if it names one.
+        package let group: String?
+        package let rules: [HostRule]
+
+        /// As box itself writes it.
+        package var text: String { group.map { "@" + $0 } ?? rules.map(\.short).joined() }
+
+        package init(index: Int, group: String?, rules: [HostRule]) {
+            self.index = index
+            self.group = group
+            self.rules = rules
+        }
     }
 
     /// `[network.hosts."NAME"]` as far as it is said.
@@ -79,9 +100,17 @@ extension Policy {
     /// Lists and `accept_missing` are united, in order and without repetition; single values of a higher layer
     /// replace a lower one's, and so does `only`. A denied host stays denied whatever a higher layer allows. Of one environment
     /// variable the highest layer says whether it is passed, set or got.
-    package init(merging layers: [PolicyLayer]) {
-        self.init()
-        for layer in layers { add(layer) }
+    package init(merging layers: [PolicyLayer]) { self = Policy().merging(layers) }
+
+    /// This policy with layers above it.
+    package func merging(_ layers: [PolicyLayer]) -> Policy {
+        var policy = self
+        for layer in layers { policy.add(layer) }
+        policy.dropDenied()
+        return policy
+    }
+
+    private mutating func dropDenied() {
         // The door matches deny rules first anyway; dropping equal rules keeps what people are shown true.
         network.allow.removeAll(where: Set(network.deny).contains)
     }

@@ -26,6 +26,12 @@ package struct PolicyPath: Hashable, Sendable, CustomStringConvertible {
         } catch { throw UnitRefusal(error.description) }
     }
 
+    /// Whether this is another path or lies below it, by whole components. A path below the home is never compared with
+    /// an absolute one.
+    func isSame(orBelow other: PolicyPath) -> Bool {
+        belowHome == other.belowHome && path.isSame(orBelow: other.path)
+    }
+
     /// The path on the host.
     package func resolved(home: AbsolutePath) throws(AbsolutePath.Refusal) -> AbsolutePath {
         belowHome ? try home.appending(String(path.string.dropFirst())) : path

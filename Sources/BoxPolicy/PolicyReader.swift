@@ -98,8 +98,10 @@ extension PolicyReader {
     private mutating func readNetwork(_ table: Section) {
         var table = table
         layer.network.mode = word("mode", &table)
-        layer.network.allow = rules("allow", &table)
-        layer.network.deny = rules("deny", &table)
+        layer.network.allowTexts = rules("allow", &table)
+        layer.network.denyTexts = rules("deny", &table)
+        layer.network.allow = layer.network.allowTexts.flatMap(\.rules)
+        layer.network.deny = layer.network.denyTexts.flatMap(\.rules)
         if let limits = self.table("limits", &table) {
             var limits = limits
             layer.network.limits = readNetworkLimits(&limits)
@@ -122,23 +124,26 @@ extension PolicyReader {
     }
 
     /// A list of rules and of groups.
-    private mutating func rules(_ key: String, _ table: inout Section) -> [HostRule] {
-        var names: [String] = []
+    private mutating func rules(_ key: String, _ table: inout Section) -> [PolicyLayer.RuleText] {
         var all = HostGroups.none
-        if case .array(let elements)? = table.unread[key] {
-            names = elements.compactMap {
-                if case .string(let text) = $0 { HostGroups.name(in: text) } else { nil }
-            }
-        }
-        if !names.isEmpty {
+        if namesGroup(table.unread[key]) {
             do throws(PolicyErrors) {
                 if let groups { all = groups } else { all = try findGroups() }
             } catch { errors += error.all }
             groups = all
         }
-        if key == "allow" { layer.network.groups = names }
-        return (list(key, &table) { [all] text throws(RuleRefusal) in try all.rules(text) } ?? []).flatMap {
-            $0
+        let texts = list(key, &table) { [all] text throws(RuleRefusal) in
+            (HostGroups.name(in: text), try all.rules(text))
+        }
+        return (texts ?? []).enumerated().map {
+            PolicyLayer.RuleText(index: $0.offset, group: $0.element.0, rules: $0.element.1)
+        }
+    }
+
+    private func namesGroup(_ node: TOMLNode?) -> Bool {
+        guard case .array(let elements)? = node else { return false }
+        return elements.contains {
+            if case .string(let text) = $0 { HostGroups.name(in: text) != nil } else { false }
         }
     }
 

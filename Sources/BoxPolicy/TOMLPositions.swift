@@ -16,6 +16,10 @@ struct TOMLPositions {
     static let deepest = 16
 
     private(set) var offsets: [[String]: Int] = [:]
+    /// The bytes of each value; tables that are not written inline have none.
+    private(set) var values: [[String]: Range<Int>] = [:]
+    /// The bytes of each header, with its brackets, and the table that it opens.
+    private(set) var headers: [(path: [String], range: Range<Int>)] = []
     private let text: [UInt8]
     private var at = 0
     /// The number of elements so far of each `[[array of tables]]`.
@@ -63,6 +67,7 @@ extension TOMLPositions {
         guard take(UInt8(ascii: "]")), !isElement || take(UInt8(ascii: "]")) else {
             throw stop("expected ] at the end of the table's name")
         }
+        headers.append((path, start..<at))
         return path
     }
 
@@ -124,6 +129,12 @@ extension TOMLPositions {
 
 extension TOMLPositions {
     private mutating func value(_ path: [String]) throws(Stop) {
+        let start = at
+        try anyValue(path)
+        values[path] = start..<at
+    }
+
+    private mutating func anyValue(_ path: [String]) throws(Stop) {
         switch peek() {
         case UInt8(ascii: "\""):
             if startsWith("\"\"\"") { try multilineString(UInt8(ascii: "\"")) } else { _ = try basicString() }

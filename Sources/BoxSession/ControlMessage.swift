@@ -8,6 +8,8 @@ package enum ControlRequest: Equatable, Sendable {
     case change(RuleChange)
     /// Ports inside that the host may connect to.
     case publish([PublishedPort])
+    /// The rules as the policy's files say now.
+    case reload
 
     /// The first byte of every message: another build of box may speak otherwise.
     static let version: UInt8 = 1
@@ -26,6 +28,7 @@ package enum ControlRequest: Equatable, Sendable {
         case .publish(let ports):
             writer.write(UInt8(3))
             writer.write(ports) { $0.write($1.description) }
+        case .reload: writer.write(UInt8(4))
         }
         return writer.bytes
     }
@@ -40,6 +43,7 @@ package enum ControlRequest: Equatable, Sendable {
             self = .publish(
                 try reader.list { (reader: inout WireReader) throws(WireError) in try reader.publishedPort() }
             )
+        case 4: self = .reload
         default: throw reader.malformed("request")
         }
         try reader.finish()

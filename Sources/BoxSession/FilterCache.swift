@@ -54,6 +54,19 @@ package enum FilterCache {
         }
     }
 
+    /// What a profile says on this machine, before it is compiled.
+    package static func filter(_ name: String, home: AbsolutePath) throws(SessionError) -> SyscallFilter {
+        let source = try source(of: name, home: home)
+        do throws(SyscallProfileError) {
+            let kernel = HostFacts.kernel()
+            return try SyscallProfile(json: source, name: name).filter(
+                for: SyscallContext(kernelMajor: kernel.major, kernelMinor: kernel.minor))
+        } catch {
+            throw SessionError(
+                step: "load the system call profile \(name.escapedForTerminal)", reason: "\(error)")
+        }
+    }
+
     /// The profile's text: a shipped one by name, or a file of the user's.
     package static func source(of name: String, home: AbsolutePath) throws(SessionError) -> [UInt8] {
         if let shipped = Shipped.syscallProfile(name) { return shipped }

@@ -7,10 +7,11 @@ internal import Glibc
 /// The layer between a project and what the agent writes: whiteouts of what the policy hides, so that it does not exist
 /// inside and takes no time to hide, however large it is.
 enum HideLayer {
-    /// Makes the layer of a tree anew; there is none where nothing is hidden.
-    static func make(_ stage: Stage, _ index: Int) throws(StageError) {
+    /// Makes the layer of a tree anew; there is none where nothing is hidden. `placeholder` is a name at the tree's root
+    /// that is kept free by an empty directory: git, and what copies trees, pass over one.
+    static func make(_ stage: Stage, _ index: Int, placeholder: String?) throws(StageError) {
         let hidden = stage.roots[index].hidden
-        guard !hidden.isEmpty else { return }
+        guard !hidden.isEmpty || placeholder != nil else { return }
         let step = "hide files of the project"
         let place = stage.hide(index)
         let host = try stage.openHost(index)
@@ -20,13 +21,27 @@ enum HideLayer {
             }
             let layer = try Tree.open(place)
             try SessionStage.copyAttributes(of: host, to: layer)
-            for path in hidden.sorted() { try hide(path, in: layer, host) }
+            for path in hidden.sorted() where path.text != placeholder { try hide(path, in: layer, host) }
+            if let placeholder { try keepFree(placeholder, in: layer, host) }
         } catch {
             // A file system that cannot hold whiteouts cannot hold an upper layer, either.
             throw StageError(
                 step, error,
                 hint: "Set XDG_STATE_HOME to a directory on another file system, or use --workspace copy")
         }
+    }
+
+    /// Makes an empty directory with the attributes of the tree's own.
+    static func keepFree(
+        _ name: String, in layer: borrowing Tree, _ host: borrowing Tree
+    ) throws(KernelError) {
+        if unsafe mkdirat(layer.descriptor.number, name, 0o755) != 0 {
+            guard errno == EEXIST else { throw KernelError(call: "mkdirat", code: errno, subject: name) }
+            return
+        }
+        guard geteuid() == 0 else { return }
+        let node = try Node.of(host.descriptor.number)
+        try check("fchownat", unsafe fchownat(layer.descriptor.number, name, node.uid, node.gid, 0), name)
     }
 
     private static func hide(

@@ -47,6 +47,16 @@ extension HostFacts {
         return facts
     }
 
+    /// Takes over an agent's program, and looks at what it needs.
+    package mutating func take(_ program: AgentProgram) {
+        self.program = Program(
+            path: program.path, names: program.names, links: program.links, readable: program.readable,
+            searchPath: program.searchPath, environment: program.environment)
+        for path in program.readable + Array(program.links.values) {
+            nodes[path] = HostFacts.node(path.string)
+        }
+    }
+
     /// The user's name and address for git; what is not plainly said, or has a control character, is left out.
     private static func gitUser(_ environment: [String: String], home: AbsolutePath) -> GitUser {
         let configuration =
@@ -108,7 +118,7 @@ extension HostFacts {
         } catch { throw SessionError(step: "start", reason: "HOME cannot be used: \(error)") }
     }
 
-    private static func kernel() -> Kernel {
+    static func kernel() -> Kernel {
         var name = utsname()
         guard unsafe uname(&name) == 0 else { return Kernel(0, 0) }
         let release = unsafe withUnsafeBytes(of: &name.release) { raw in
@@ -218,9 +228,9 @@ enum SmallFile {
 }
 
 /// The names in a directory.
-enum DirectoryListing {
+package enum DirectoryListing {
     /// All names but `.` and `..`, unsorted; none if the directory cannot be read.
-    static func names(of directory: String) -> [String] {
+    package static func names(of directory: String) -> [String] {
         guard let stream = unsafe opendir(directory) else { return [] }
         defer { unsafe closedir(stream) }
         var names: [String] = []

@@ -9,6 +9,8 @@ package struct RuleChange: Equatable, Sendable {
     package var everyPort: [HostRule] = []
     /// Seconds after which an allowed host is as before; nil for the rest of the session.
     package var seconds: Int?
+    /// The rules end with the first connection that they let through.
+    package var once = false
 
     package init(_ action: Action, _ rules: [HostRule], seconds: Int? = nil) {
         self.action = action
@@ -22,8 +24,8 @@ package struct RuleChange: Equatable, Sendable {
 
 /// The rules of a session as they change while it runs: those that it began with, and what was added since.
 package struct LiveRules: Equatable, Sendable {
-    /// What the session began with; never changed.
-    private let base: NetworkRules
+    /// What the policy says.
+    private var base: NetworkRules
     private var allowed: [Allowance] = []
     private var denied: [HostRule] = []
 
@@ -42,6 +44,20 @@ package struct LiveRules: Equatable, Sendable {
         rules.allow += allowed.map(\.rule)
         rules.deny += denied
         return rules
+    }
+
+    /// The policy says something else now; what was asked for since stays. Gives back what is new and what is gone.
+    package mutating func replaceBase(by rules: NetworkRules) -> [String] {
+        func texts(_ rules: NetworkRules) -> [String] {
+            rules.allow.map { "allow \($0)" } + rules.deny.map { "deny \($0)" }
+        }
+        let (old, new) = (texts(base), texts(rules))
+        let (had, has) = (Set(old), Set(new))
+        var differences = new.filter { !had.contains($0) }.map { "+ \($0)" }
+        differences += old.filter { !has.contains($0) }.map { "- \($0)" }
+        if base.limits != rules.limits || base.hosts != rules.hosts { differences.append("limits") }
+        base = rules
+        return differences
     }
 
     /// Makes a change at a time in milliseconds; says what it does not do, for people.
@@ -103,20 +119,6 @@ package struct LiveRules: Equatable, Sendable {
 extension HostRule {
     /// Whether some target of another rule may also be one of this.
     fileprivate func meets(_ other: HostRule) -> Bool { covers(other) || other.covers(self) }
-
-    /// Whether every target of another rule is also one of this.
-    fileprivate func covers(_ other: HostRule) -> Bool {
-        guard port == other.port else { return false }
-        if pattern == other.pattern { return true }
-        switch (pattern, other.pattern) {
-        case (_, .name(let name)): return matches(.name(name))
-        case (_, .address(let address)): return matches(.address(address))
-        case (.subdomains(let mine), .subdomains(let parent)): return parent.isSubdomain(of: mine)
-        case (.network(let mine), .network(let network)):
-            return mine.length <= network.length && mine.contains(network.base)
-        case (_, .subdomains), (_, .network): return false
-        }
-    }
 
     /// Why the rule is not taken while a session runs; nil if it is. What is refused here can still be in a policy.
     package var liveRefusal: String? {

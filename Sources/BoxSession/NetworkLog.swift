@@ -65,6 +65,7 @@ extension NetworkWork {
     fileprivate var logged: (action: String, what: [String])? {
         switch task {
         case .change(let change): (change.action.rawValue, change.rules.map(\.description))
+        case .reload: differences.isEmpty ? nil : ("reload", differences)
         case .expire: ("expire", expired.map(\.description))
         case .publish: published.isEmpty ? nil : ("publish", published.map(\.description))
         case .refill: nil

@@ -7,6 +7,8 @@ internal import Glibc
 struct NetworkWork {
     enum Task {
         case change(RuleChange)
+        /// Other rules than those that the session began with.
+        case reload(NetworkRules)
         /// Rules whose time is over go.
         case expire
         case publish([PublishedPort])
@@ -23,6 +25,8 @@ struct NetworkWork {
     var published: [PublishedPort] = []
     /// The rules as they will be.
     var changed: LiveRules?
+    /// What a reload adds and takes away, for the log.
+    var differences: [String] = []
     /// What has ended.
     var expired: [HostRule] = []
     /// What could not be made inside.

@@ -2,7 +2,7 @@ internal import BoxKernel
 internal import BoxPlan
 internal import BoxPolicy
 internal import BoxStage
-internal import BoxTypes
+package import BoxTypes
 internal import Glibc
 
 extension HostFacts.Project {
@@ -10,36 +10,15 @@ extension HostFacts.Project {
     static func find(
         _ directory: String, workspace: Policy.Workspace
     ) throws(SessionError) -> HostFacts.Project {
-        let step = "use \(directory.escapedForTerminal) as the project"
-        let place: Descriptor
-        do throws(KernelError) { place = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY) } catch {
-            let hint =
-                switch error.code {
-                case ENOENT: "Change to a directory that exists"
-                case EACCES: "You may not read it"
-                case ENOTDIR: "It is not a directory"
-                default: ""
-                }
-            throw SessionError(step: step, error, hint: hint)
-        }
-        // The path is asked of the kernel for this very directory: links are resolved once.
-        guard let canonical = SmallFile.readLink("/proc/self/fd/\(place.number)"), canonical.hasPrefix("/")
-        else {
-            throw SessionError(step: step, reason: "its path cannot be found; is /proc mounted?")
-        }
-        guard !canonical.hasSuffix(" (deleted)") else {
-            throw SessionError(step: step, reason: "it was deleted. Change to a directory that exists")
-        }
-        let path: AbsolutePath
-        do throws(AbsolutePath.Refusal) { path = try AbsolutePath(canonical) } catch {
-            throw SessionError(step: step, reason: "\(error). Rename the directory")
-        }
-        var project = HostFacts.Project(path: path, node: HostFacts.Node(try requireStatus(place, step)))
+        let place = try open(directory)
+        let path = try canonicalPath(of: place, step(directory))
+        var project = HostFacts.Project(
+            path: path, node: HostFacts.Node(try requireStatus(place, step(directory))))
         switch workspace.mode {
         case .none: return project
         case .direct: project.controls = controls(of: path)
         case .overlay, .copy:
-            add("box.toml", in: path, to: &project.controls)
+            add(ControlFiles.policy, in: path, to: &project.controls)
             try addGitDirectories(to: &project)
         }
         project.mounts = try mounts(below: path)
@@ -52,6 +31,44 @@ extension HostFacts.Project {
                 reason: "its name is not UTF-8. Rename it, or use --workspace overlay")
         }
         return project
+    }
+
+    private static func step(_ directory: String) -> String {
+        "use \(directory.escapedForTerminal) as the project"
+    }
+
+    private static func open(_ directory: String) throws(SessionError) -> Descriptor {
+        do throws(KernelError) { return try Descriptor.open(directory, O_RDONLY | O_DIRECTORY) } catch {
+            let hint =
+                switch error.code {
+                case ENOENT: "Change to a directory that exists"
+                case EACCES: "You may not read it"
+                case ENOTDIR: "It is not a directory"
+                default: ""
+                }
+            throw SessionError(step: step(directory), error, hint: hint)
+        }
+    }
+
+    /// The canonical path of the project at a directory.
+    package static func canonicalPath(of directory: String) throws(SessionError) -> AbsolutePath {
+        try canonicalPath(of: open(directory), step(directory))
+    }
+
+    private static func canonicalPath(
+        of place: borrowing Descriptor, _ step: String
+    ) throws(SessionError) -> AbsolutePath {
+        // The path is asked of the kernel for this very directory: links are resolved once.
+        guard let canonical = SmallFile.readLink("/proc/self/fd/\(place.number)"), canonical.hasPrefix("/")
+        else {
+            throw SessionError(step: step, reason: "its path cannot be found; is /proc mounted?")
+        }
+        guard !canonical.hasSuffix(" (deleted)") else {
+            throw SessionError(step: step, reason: "it was deleted. Change to a directory that exists")
+        }
+        do throws(AbsolutePath.Refusal) { return try AbsolutePath(canonical) } catch {
+            throw SessionError(step: step, reason: "\(error). Rename the directory")
+        }
     }
 
     /// The git directory of a linked worktree or of a submodule lies elsewhere; it is staged as well.

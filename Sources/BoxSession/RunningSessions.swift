@@ -9,6 +9,8 @@ package struct RunningSession: Sendable {
     package let name: String
     /// The directory that it belongs to.
     package let project: String
+    /// How the project appears inside.
+    package let workspace: String
     private let directory: String
 
     fileprivate init?(_ name: String, in sessions: String) {
@@ -20,6 +22,7 @@ package struct RunningSession: Sendable {
         else { return nil }
         self.name = name
         self.project = project
+        workspace = record.text("workspace") ?? ""
     }
 
     /// Asks the session's supervisor and waits for its answer; nil if the session does not run any more.

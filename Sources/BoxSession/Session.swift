@@ -42,6 +42,8 @@ package struct PreparedSession: ~Copyable {
     /// The stage of the session that goes on.
     private let earlier: Stage?
     private let onReady: () -> Void
+    private var policy: PolicyWatch?
+    private let policyDigest: String
     private let started = Clock.milliseconds()
     /// Is told how far a copy of the project is; false stops it.
     package var progress: (CopyProgress) -> Bool = { _ in true }
@@ -50,13 +52,16 @@ package struct PreparedSession: ~Copyable {
     /// starts: the card is printed there.
     package init(
         plan: Plan, directory: consuming SessionDirectory, seed: consuming SandboxSeed,
-        continuing earlier: Stage? = nil, onReady: @escaping () -> Void
+        continuing earlier: Stage? = nil, policy: consuming PolicyWatch? = nil, policyDigest: String = "",
+        onReady: @escaping () -> Void
     ) {
         self.seed = .some(consume seed)
         self.earlier = earlier
         self.plan = plan
         self.directory = directory
         self.onReady = onReady
+        self.policy = policy
+        self.policyDigest = policyDigest
     }
 
     private mutating func placeStage() throws(SessionError) {
@@ -87,6 +92,7 @@ package struct PreparedSession: ~Copyable {
                 try recordStart(startTime)
                 if let stage { supervisor.watch = try StageWatch(stage, limit: plan.stage?.limit) }
                 try supervisor.listen(in: directory.path)
+                supervisor.policy = policy.take()
                 if !plan.placeholders.isEmpty {
                     var made = try Placeholders.make(
                         plan.placeholders, in: plan.workingDirectory, stock: directory.stock)
@@ -143,6 +149,7 @@ package struct PreparedSession: ~Copyable {
                     Event.Field("command", .list(plan.command)),
                     Event.Field("project", .text(plan.workingDirectory.string)),
                     Event.Field("plan", .text(PlanDigest.of(plan))),
+                    Event.Field("policy", .text(policyDigest)),
                     Event.Field(
                         "accepted_missing",
                         .list(plan.protections.filter { $0.state == .accepted }.map(\.protection.rawValue))),

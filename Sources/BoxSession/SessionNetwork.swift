@@ -131,6 +131,14 @@ struct SessionNetwork: ~Copyable {
         try goOn(&log)
     }
 
+    /// Takes the rules of a policy that has changed.
+    mutating func reload(
+        _ rules: NetworkRules, for client: Int?, _ log: inout NetworkLog
+    ) throws(SessionError) {
+        add(NetworkWork(.reload(rules), client: client))
+        try goOn(&log)
+    }
+
     /// Publishes ports for a client.
     mutating func publish(
         _ ports: [PublishedPort], for client: Int, _ log: inout NetworkLog
@@ -169,16 +177,11 @@ struct SessionNetwork: ~Copyable {
         case .change(let change):
             var changed = live
             work.notes = changed.apply(change, now: Clock.milliseconds())
-            work.needs = DoorOpening(for: changed.rules.allow).subtracting(opened)
-            let ports = opened.capturedPorts.union(work.needs.capturedPorts).count
-            guard ports <= DoorOpening.mostPorts else {
-                throw SessionError(
-                    step: "change the rules",
-                    reason:
-                        "they would name \(ports) different ports, and at most \(DoorOpening.mostPorts) can be "
-                        + "listened on")
-            }
-            work.changed = changed
+            try plan(changed, in: &work)
+        case .reload(let rules):
+            var changed = live
+            work.differences = changed.replaceBase(by: rules)
+            try plan(changed, in: &work)
         case .publish(let ports):
             let new = ports.filter { !published.contains($0) }
             work.notes = ports.filter(published.contains).map { "port \($0) was published already" }
@@ -188,6 +191,20 @@ struct SessionNetwork: ~Copyable {
         }
         guard !work.needs.isEmpty else { return }
         door = try namespace?.makeDoor(for: work.needs)
+    }
+
+    /// What other rules need inside.
+    private borrowing func plan(_ changed: LiveRules, in work: inout NetworkWork) throws(SessionError) {
+        work.needs = DoorOpening(for: changed.rules.allow).subtracting(opened)
+        let ports = opened.capturedPorts.union(work.needs.capturedPorts).count
+        guard ports <= DoorOpening.mostPorts else {
+            throw SessionError(
+                step: "change the rules",
+                reason:
+                    "they would name \(ports) different ports, and at most \(DoorOpening.mostPorts) can be "
+                    + "listened on")
+        }
+        work.changed = changed
     }
 
     /// What is needed inside is there: the rules can follow.
@@ -205,7 +222,7 @@ struct SessionNetwork: ~Copyable {
             try giveHostListeners(work.listeners)
             published += work.published
             try finish(tunnelsClosed: 0, &log)
-        case .change, .expire:
+        case .change, .reload, .expire:
             if let changed = work.changed { live = changed }
             current?.number = nextNumber
             try proxy?.change(live.rules, number: nextNumber)

@@ -30,7 +30,7 @@ enum SessionStage {
             }
             for (index, tree) in plan.trees.enumerated() {
                 try attempt(step) { () throws(KernelError) in try make(index, tree, of: stage) }
-                if !plan.copies { try HideLayer.make(stage, index) }
+                if !plan.copies { try hide(stage, index, plan) }
             }
             try stage.write()
             if plan.copies { try copy(stage, plan, progress) }
@@ -46,6 +46,11 @@ enum SessionStage {
 
     private static func makeDirectory(_ path: String) throws(KernelError) {
         try check("mkdir", unsafe mkdir(path, 0o700), path)
+    }
+
+    private static func hide(_ stage: Stage, _ index: Int, _ plan: Plan.Stage) throws(StageError) {
+        let keepsFree = index == 0 && plan.keepsPolicyFree
+        try HideLayer.make(stage, index, placeholder: keepsFree ? ControlFiles.policy : nil)
     }
 
     /// The directories of one tree. Launched as root they belong to the project's owner, as what is made in them will.
@@ -89,6 +94,11 @@ enum SessionStage {
             var writer = try BaseWriter(stage.base(index))
             _ = try copy.run(progress: progress) { record throws(StageError) in try writer.append(record) }
             try writer.finish()
+        }
+        // Where the policy is not among what was copied, nothing may take its place.
+        let host = try stage.openHost(0)
+        try attempt("stage the project") { () throws(KernelError) in
+            try HideLayer.keepFree(ControlFiles.policy, in: try Tree.open(stage.upper(0)), host)
         }
     }
 
@@ -172,7 +182,7 @@ enum SessionStage {
             let known = Set(stage.roots[index].hidden)
             stage.roots[index].hidden += plan.trees[index].hidden.filter { !known.contains($0) }
             guard !plan.copies else { continue }
-            try HideLayer.make(stage, index)
+            try hide(stage, index, plan)
             try renewWork(of: stage, index)
         }
         try stage.write()

@@ -39,6 +39,7 @@ extension Supervisor {
             } else {
                 try network?.change(change, for: client, &log)
             }
+        case .reload: try reload(for: client, &log)
         case .publish(let ports):
             guard network != nil else {
                 log.answers.append((client, .refused("it has no network (--net none)")))
@@ -46,6 +47,39 @@ extension Supervisor {
             }
             try network?.publish(ports, for: client, &log)
         }
+    }
+
+    /// Reads the policy anew where a file of it has changed.
+    mutating func watchPolicy(
+        _ ready: [Ready], _ directory: borrowing SessionDirectory
+    ) throws(SessionError) {
+        guard let entry = policy?.entry, ready.contains(where: { $0.descriptor == entry.descriptor }),
+            try policy?.hasChanged() == true
+        else { return }
+        var log = NetworkLog()
+        try reload(for: nil, &log)
+        try write(log, directory)
+    }
+
+    /// A policy that cannot be read changes nothing: the rules stay as they were.
+    private mutating func reload(for client: Int?, _ log: inout NetworkLog) throws(SessionError) {
+        guard policy != nil, network != nil else {
+            if let client { log.answers.append((client, .refused("it has no network (--net none)"))) }
+            return
+        }
+        let rules: NetworkRules
+        do throws(SessionError) {
+            guard let read = try policy?.rules() else { return }
+            rules = read
+        } catch {
+            if let client { log.answers.append((client, .refused(error.description))) }
+            let fields = [
+                Event.Field("action", .text("reload")), Event.Field("error", .text(error.description)),
+            ]
+            log.events.append(Event(.policyChange, fields))
+            return
+        }
+        try network?.reload(rules, for: client, &log)
     }
 
     private mutating func status() -> SessionStatus {

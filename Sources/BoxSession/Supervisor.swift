@@ -14,6 +14,7 @@ struct Supervisor: ~Copyable {
     var network: SessionNetwork?
     var control: ControlServer?
     var watch: StageWatch?
+    var policy: PolicyWatch?
     let name: String
     private let signals: Descriptor
     var receipt = Receipt()
@@ -104,6 +105,7 @@ struct Supervisor: ~Copyable {
             if ready.contains(where: { $0.index == 1 }) { try takeSignals() }
             try takeNetworkMessages(ready, directory)
             try takeRequests(ready, directory)
+            try watchPolicy(ready, directory)
             try watchStage(ready)
             try sandbox.relay(ready)
             try checkTime()
@@ -183,6 +185,7 @@ struct Supervisor: ~Copyable {
         entries += network?.entries() ?? []
         entries += control?.entries ?? []
         entries += watch?.entries ?? []
+        if let entry = policy?.entry { entries.append(entry) }
         entries += sandbox.streamEntries
         do throws(KernelError) { return try poll(entries, timeout: timeLeft()) } catch {
             throw SessionError(step: "wait", error)

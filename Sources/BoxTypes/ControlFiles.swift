@@ -2,6 +2,9 @@
 ///
 /// In a direct workspace they are read-only inside. The same list says what a review must not take silently.
 package enum ControlFiles {
+    /// The project's own policy.
+    package static let policy = "box.toml"
+
     /// Directories at the project's root that are protected whether they exist or not: what editors and agents run
     /// or obey when a project is opened.
     package static let directoriesAtRoot = [
@@ -10,7 +13,7 @@ package enum ControlFiles {
     ]
 
     /// Files at the project's root of the same kind, and box's own policy.
-    package static let filesAtRoot = ["box.toml", ".envrc", ".mcp.json", ".aider.conf.yml"]
+    package static let filesAtRoot = [policy, ".envrc", ".mcp.json", ".aider.conf.yml"]
 
     /// All of them.
     package static let atRoot = filesAtRoot + directoriesAtRoot

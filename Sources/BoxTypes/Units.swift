@@ -89,6 +89,8 @@ extension Duration {
 package struct CPUCount: Hashable, Sendable, CustomStringConvertible {
     package let thousandths: Int
 
+    package init(thousandths: Int) { self.thousandths = thousandths }
+
     /// Parses `2` or `1.5`: at least 0.01 (the kernel's least share), at most 4096, three decimal places.
     package init(_ text: String) throws(UnitRefusal) {
         guard let thousandths = DecimalText(text)?.times(1000) else {

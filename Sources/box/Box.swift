@@ -15,7 +15,7 @@ struct Box: ParsableCommand {
         subcommands: [
             RunCommand.self, ShellCommand.self, PlanCommand.self, AllowCommand.self, DenyCommand.self,
             PublishCommand.self, DiffCommand.self, ApplyCommand.self, UndoCommand.self, DiscardCommand.self,
-            DoctorCommand.self, ProfilesCommand.self,
+            InitCommand.self, TrustCommand.self, PolicyCommand.self, ProfilesCommand.self, DoctorCommand.self,
         ])
 
     /// Runs the command that the arguments name, and exits.
@@ -91,7 +91,9 @@ struct Box: ParsableCommand {
 
     /// Where the agent's name or the `--` stands. Every option but these flags has a value.
     private static func firstWord(in arguments: ArraySlice<String>) -> Int {
-        let flags: Set = ["-q", "--quiet", "--card", "--continue", "--json", "-h", "--help", "--version"]
+        let flags: Set = [
+            "-q", "--quiet", "--card", "--continue", "--setup", "--json", "-h", "--help", "--version",
+        ]
         var at = arguments.startIndex
         while at < arguments.endIndex {
             let argument = arguments[at]

@@ -5,6 +5,11 @@ import BoxTypes
 struct OptionValues: Equatable {
     var name: String?
     var project: String?
+    var agent: String?
+    var login: String?
+    var policy: String?
+    /// The agent may change its settings in this session.
+    var setup = false
     var workspace: String?
     var hide: [String] = []
     var only: [String] = []
@@ -34,6 +39,9 @@ struct OptionValues: Equatable {
         switch option {
         case "--name": name = value
         case "--project", "-C": project = value
+        case "--agent": agent = value
+        case "--login": login = value
+        case "--policy": policy = value
         case "--workspace": workspace = value
         case "--hide": hide.append(value)
         case "--only": only.append(value)

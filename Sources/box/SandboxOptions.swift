@@ -10,6 +10,21 @@ struct SandboxOptions: ParsableArguments {
         help: ArgumentHelp("The project; the working directory otherwise.", valueName: "directory"))
     var project: String?
 
+    @Option(help: ArgumentHelp("Use this agent's profile and home for another command.", valueName: "name"))
+    var agent: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The agent's login, the first time: import (copy the user's own), fresh or none.",
+            valueName: "how"))
+    var login: String?
+
+    @Flag(help: "Let the agent change its settings in this session; otherwise they are read-only.")
+    var setup = false
+
+    @Option(help: ArgumentHelp("A policy file of yours, above the project's.", valueName: "file"))
+    var policy: String?
+
     @Option(
         help: ArgumentHelp(
             "How the project appears inside: overlay (a view that is reviewed), direct, copy or none.",
@@ -104,7 +119,8 @@ struct SandboxOptions: ParsableArguments {
     /// The values, without the parser.
     var values: OptionValues {
         OptionValues(
-            name: name, project: project, workspace: workspace, hide: hide, only: only, net: net,
+            name: name, project: project, agent: agent, login: login, policy: policy, setup: setup,
+            workspace: workspace, hide: hide, only: only, net: net,
             allow: allow, deny: deny,
             netLimit: netLimit, host: host, onProxyFailure: onProxyFailure, hold: hold,
             upstreamProxy: upstreamProxy, ca: ca, publish: publish,

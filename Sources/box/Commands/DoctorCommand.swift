@@ -17,7 +17,8 @@ struct DoctorCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let policy = Policy(merging: try Request.layers(agent: nil, options: OptionValues()))
+        let policy: Policy
+        do throws(PolicySourceError) { policy = try PolicySources.base() } catch { throw Refusal(error) }
         let report: DoctorReport
         do throws(SessionError) {
             let doctor = try Doctor(policy: policy, entry: Init.entry)

@@ -67,7 +67,7 @@ struct SessionChoice: ParsableArguments {
         }
     }
 
-    private static func json(_ session: RunningSession, _ reply: ControlReply) -> JSONOutput {
+    static func json(_ session: RunningSession, _ reply: ControlReply) -> JSONOutput {
         var fields: [(String, JSONOutput)] = [
             ("session", .text(session.name)), ("project", .text(session.project)),
         ]
@@ -81,63 +81,6 @@ struct SessionChoice: ParsableArguments {
             ]
         }
         return .object(fields)
-    }
-}
-
-/// `box allow HOST…`: opens hosts for sessions that run.
-struct AllowCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "allow", abstract: "Let running sessions reach a host, at once.",
-        discussion: "It holds until the session ends. For the next session: box run --allow HOST.")
-
-    @OptionGroup var choice: SessionChoice
-
-    @Option(
-        name: .customLong("for"),
-        help: ArgumentHelp(
-            "Only for this time, for example 10m; open connections are closed then.", valueName: "time"))
-    var time: String?
-
-    @Argument(help: ArgumentHelp("HOST[:PORT], *.DOMAIN, an address or a network.", valueName: "host"))
-    var hosts: [String]
-
-    func run() throws {
-        let rules = try OptionValues.rules(hosts, "allow")
-        if let why = rules.lazy.compactMap(\.liveRefusal).first { throw Refusal(why) }
-        var seconds: Int?
-        if let time {
-            do throws(UnitRefusal) { seconds = Int(try Policy.Limits.time(time).components.seconds) } catch {
-                throw Refusal("--for: \(error)")
-            }
-        }
-        let names = rules.map(\.short).joined(separator: ", ")
-        let end = time.map { " for \($0)" } ?? ""
-        try choice.ask(.change(RuleChange(.allow, rules, seconds: seconds)), "\(names) allowed\(end)")
-    }
-}
-
-/// `box deny HOST…`: closes hosts for sessions that run.
-struct DenyCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "deny", abstract: "Keep running sessions from a host, at once.",
-        discussion: """
-            It is stronger than any rule that allows the host, and closes its open connections. Without a port, every \
-            port is closed that a rule opens for the host.
-            """)
-
-    @OptionGroup var choice: SessionChoice
-
-    @Argument(help: ArgumentHelp("HOST[:PORT], *.DOMAIN, an address or a network.", valueName: "host"))
-    var hosts: [String]
-
-    func run() throws {
-        let rules = try OptionValues.rules(hosts, "deny")
-        var change = RuleChange(.deny, rules)
-        // The rule of a text with a port is spelled with it; on other ports than 443 it always is.
-        change.everyPort = zip(hosts, rules).filter { $0.1.port == .https && !$0.0.hasSuffix(":443") }.map(
-            \.1)
-        let names = rules.map(\.short).joined(separator: ", ")
-        try choice.ask(.change(change), "\(names) denied")
     }
 }
 

@@ -98,6 +98,7 @@ struct Launcher {
             case "-q", "--quiet": quiet = true
             case "--card": card = true
             case "--continue": stage.continues = true
+            case "--setup": options.setup = true
             default:
                 at += 1
                 // A value that looks like an option is more likely a missing value.
@@ -128,8 +129,10 @@ struct Launcher {
         do {
             earlier = try stage.earlier(project: options.project, name: options.name)
             draft = try Request(
-                options, words: words, session: earlier?.session ?? options.name ?? "draft",
+                options, words: words, session: earlier?.session ?? options.name ?? "draft", asks: !quiet,
                 controlGroups: seed.controlGroups)
+            if !quiet { TrustNotice.tell(draft.sources) }
+            try draft.home?.prepare(quiet: quiet)
         } catch {
             seed.discard()
             throw error
@@ -140,6 +143,13 @@ struct Launcher {
         #endif
         if earlier == nil, plan.stage != nil, !quiet { Launcher.tellOfWaiting(draft.facts) }
         let outcome: Outcome
+        let secrets: [String: String]
+        do throws(SessionError) {
+            secrets = try SecretValues.get(draft.policy.environment.from, home: draft.facts.user.home)
+        } catch {
+            seed.discard()
+            throw Refusal(error)
+        }
         let showsCard = !quiet && (card || isatty(2) == 1)
         do throws(SessionError) {
             let state = draft.facts.stateDirectory
@@ -151,13 +161,15 @@ struct Launcher {
                 }
             let name = directory.name
             plan.setVariable("BOX_SESSION", to: name)
+            for (name, value) in secrets { plan.setVariable(name, to: value) }
             plan.setFilter(
                 try FilterCache.program(
                     profile: draft.policy.syscalls.profile, listens: plan.listens, kernel: draft.facts.kernel,
                     home: draft.facts.user.home, state: draft.facts.stateDirectory))
             let shown = plan
             var session = PreparedSession(
-                plan: plan, directory: directory, seed: seed, continuing: earlier
+                plan: plan, directory: directory, seed: seed, continuing: earlier,
+                policy: try draft.watch(), policyDigest: draft.sources.digest
             ) {
                 if shown.stage?.copies == true, !quiet { CopyLine().clear() }
                 guard showsCard else { return }
