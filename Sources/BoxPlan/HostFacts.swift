@@ -148,6 +148,8 @@ package struct HostFacts: Equatable, Sendable {
     package var etc: [String: Node.Kind] = [:]
     /// Paths of `--read`, `--write` and the like, and of the directories that `path` leads to.
     package var nodes: [AbsolutePath: Node] = [:]
+    /// Where those of these paths lead that are links, or lie behind one.
+    package var realPaths: [AbsolutePath: AbsolutePath] = [:]
     /// RAM in bytes.
     package var memory = 0
     package var controlGroups = ControlGroupSupport(

@@ -22,6 +22,7 @@ extension Planner {
             for text in texts {
                 let path = try Planner.expand(text, home: facts.user.home)
                 if let why = refusal(of: path, writable: writable) { throw .grant(text, why) }
+                try checkLink(text, path, writable: writable)
                 guard let node = facts.nodes[path] else {
                     throw .grant(text, "it does not exist. Create it first, or leave the line out")
                 }
@@ -61,6 +62,23 @@ extension Planner {
                     isToolchain: true))
         }
         return grants
+    }
+
+    /// A link is as good as what it leads to. One that a program inside could have put there leads nowhere: in an
+    /// earlier session it would have chosen what the next one is given.
+    private func checkLink(_ text: String, _ path: AbsolutePath, writable: Bool) throws(PlanError) {
+        guard let real = facts.realPaths[path] else { return }
+        if let why = refusal(of: real, writable: writable) {
+            throw .grant(text, "it leads to \(real): \(why)")
+        }
+        var places = [facts.project.path]
+        for other in policy.files.write { places.append(try Planner.expand(other, home: facts.user.home)) }
+        for place in places where path != place && path.isSame(orBelow: place) {
+            throw .grant(
+                text,
+                "it is a link to \(real), and lies in \(place), which is writable inside. Name \(real) itself"
+            )
+        }
     }
 
     /// Where a path that begins with `~` is for an agent with a home of its own, besides its real place.

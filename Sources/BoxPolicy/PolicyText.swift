@@ -218,12 +218,9 @@ extension PolicyLayer.RuleText {
     /// Whether all that the other one matches is matched by one rule of this one.
     fileprivate func covers(_ other: PolicyLayer.RuleText, in list: PolicyText.List) -> Bool {
         other.rules.allSatisfy { rule in
-            switch (list, rule.pattern) {
-            // A rule that names exactly the address also reaches what a network does not open: the host's own
-            // addresses, loopback, a cloud's metadata (`AddressClass.opening`).
-            case (.allow, .address): rules.contains(rule)
-            case (.allow, .name), (.allow, .subdomains), (.allow, .network), (.deny, _):
-                rules.contains { $0.covers(rule) }
+            switch list {
+            case .allow: rules.contains { $0.opensAll(of: rule) }
+            case .deny: rules.contains { $0.covers(rule) }
             }
         }
     }

@@ -63,7 +63,7 @@ package struct AgentHome: Equatable, Sendable {
             for (file, content) in home.seed.sorted(by: { $0.key < $1.key }) {
                 try make(file, content: Array(content.utf8), in: tree)
             }
-            if mode == .secured { for name in home.secured { try secure(name, in: tree) } }
+            if mode == .secured { for name in secured { try secure(name, in: tree) } }
             if isNew { try writeRecord(login ?? .none) }
         } catch {
             throw SessionError(
@@ -77,8 +77,18 @@ package struct AgentHome: Equatable, Sendable {
     package func facts(_ mode: Mode) -> HostFacts.AgentHome {
         HostFacts.AgentHome(
             name: name, path: path, uid: geteuid(), gid: getegid(),
-            secured: mode == .setup ? [] : home.secured.map(AgentHome.plain))
+            secured: mode == .setup ? [] : secured.map(AgentHome.plain))
     }
+
+    /// What the agent may not change after the set-up: its own settings, and what shells and git run in every session.
+    private var secured: [String] {
+        home.secured + AgentHome.startFiles.filter { !home.secured.contains($0) }
+    }
+
+    private static let startFiles = [
+        ".bashrc", ".bash_profile", ".bash_login", ".profile", ".zshenv", ".zprofile", ".zshrc", ".gitconfig",
+        ".config/git/",
+    ]
 
     private var record: String { state.string + "/homes/\(name).json" }
 

@@ -26,7 +26,7 @@ extension HostFacts {
         facts.systemDirectories = nodes(in: "/", names: systemNames)
         facts.etc = EtcFiles.present()
         if policy.workspace.mode != .none { facts.gitUser = gitUser(environment, home: user.home) }
-        facts.memory = Int(sysconf(CInt(_SC_PHYS_PAGES))) * Int(sysconf(CInt(_SC_PAGESIZE)))
+        facts.memory = HostFacts.physicalMemory
         facts.namespaceObstacle = NamespaceObstacle.find(isRoot: user.uid == 0)
         facts.unprivilegedID = user.uid == 0 ? unprivilegedID() : nil
         do throws(KernelError) {
@@ -44,6 +44,9 @@ extension HostFacts {
             try? Planner.expand($0, home: user.home)
         }
         for path in grants + Planner.toolchains(on: facts.path) { facts.nodes[path] = node(path.string) }
+        for path in grants {
+            if let real = HostPath.real(path), real != path { facts.realPaths[path] = real }
+        }
         return facts
     }
 
@@ -56,6 +59,9 @@ extension HostFacts {
             nodes[path] = HostFacts.node(path.string)
         }
     }
+
+    /// RAM in bytes.
+    static var physicalMemory: Int { Int(sysconf(CInt(_SC_PHYS_PAGES))) * Int(sysconf(CInt(_SC_PAGESIZE))) }
 
     /// The user's name and address for git; what is not plainly said, or has a control character, is left out.
     private static func gitUser(_ environment: [String: String], home: AbsolutePath) -> GitUser {

@@ -182,13 +182,16 @@ private struct Loader {
             projectFile = found
             let chain = try chain(parse(found.bytes, PolicySources.projectFileName, isProject: true), base)
             var narrowed = policy
-            wishes = chain.flatMap { narrowed.narrow(by: $0) }
+            wishes = chain.flatMap { narrowed.narrow(by: $0, ram: HostFacts.physicalMemory) }
             let entry = try file { () throws(SessionError) in
                 try TrustStore.read(state: places.state)[project]
             }
-            if wishes.isEmpty || entry.digest == found.digest {
-                trust = wishes.isEmpty ? .needless : .given
-                policy = policy.merging(chain)
+            if wishes.isEmpty {
+                // What it names besides is let in already, and not once more by another name.
+                (trust, policy) = (.needless, narrowed)
+                listing = PolicyListing(layers + chain)
+            } else if entry.digest == found.digest {
+                (trust, policy) = (.given, policy.merging(chain))
                 listing = PolicyListing(layers + chain)
             } else {
                 let own = PolicySources.ownRules(entry, in: chain[chain.count - 1])

@@ -158,7 +158,9 @@ struct PolicyChange {
             }
             var covering: [String] = []
             for rule in rules {
-                guard let wider = entries.first(where: { $0.rule?.covers(rule) == true }) else { return text }
+                guard let wider = entries.first(where: { $0.rule?.opensAll(of: rule) == true }) else {
+                    return text
+                }
                 covering.append("\(wider.value) (\(wider.place))")
             }
             if !choice.json {
