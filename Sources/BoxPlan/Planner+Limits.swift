@@ -3,7 +3,7 @@ internal import BoxTypes
 
 // What the sandbox may use.
 extension Planner {
-    /// rlimits, each cut to what the caller itself may have. The reasons are in docs/policy.md.
+    /// rlimits, each cut to what the caller itself may have. The reasons are in docs/policy-reference.md.
     func makeLimits() -> [Step] {
         var wanted: [(ResourceLimit, ResourceBounds)] = [
             // 1, not 0: with 0 the kernel still starts a core_pattern program; a file needs more than 1 byte.

@@ -2,8 +2,8 @@ import Glibc
 
 /// What a command line says that others must not read: `ps` shows every user every process's arguments.
 enum CommandLineSecret {
-    /// Overwrites user and password of a proxy's URL in the kernel's view of this process's arguments. Until this
-    /// line, a moment, they can be seen; a policy file says the same without that.
+    /// Overwrites user and password of a proxy's URL, and the values of `--env NAME=VALUE`, in the kernel's view of this
+    /// process's arguments. Until this line, a moment, they can be seen; a policy file says the same without that.
     static func hide() {
         // Read once, before anything is overwritten: these are copies.
         _ = CommandLine.arguments
@@ -12,9 +12,22 @@ enum CommandLineSecret {
             let text = unsafe String(cString: argument)
             // What belongs to the program inside is its own.
             if text == "--" { return }
-            guard text.contains("://"), let secret = place(in: Array(text.utf8)) else { continue }
+            let before = unsafe CommandLine.unsafeArgv[index - 1].map { unsafe String(cString: $0) }
+            let isVariable = before == "--env" || text.hasPrefix("--env=")
+            let bytes = Array(text.utf8)
+            guard let secret = isVariable ? value(in: bytes) : text.contains("://") ? place(in: bytes) : nil
+            else {
+                continue
+            }
             for at in secret { unsafe argument[at] = CChar(UInt8(ascii: "x")) }
         }
+    }
+
+    /// Where the value of `NAME=VALUE` or `--env=NAME=VALUE` is; nil if there is none.
+    private static func value(in bytes: [UInt8]) -> Range<Int>? {
+        let name = bytes.starts(with: Array("--env=".utf8)) ? 6 : 0
+        guard let equals = bytes[name...].firstIndex(of: UInt8(ascii: "=")) else { return nil }
+        return equals + 1..<bytes.count
     }
 
     /// Where the part before the `@` of a URL is.

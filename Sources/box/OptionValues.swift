@@ -1,4 +1,5 @@
 import BoxPolicy
+import BoxSession
 import BoxTypes
 
 /// What the options of `run`, `shell` and `plan` say: the command line's layer of the policy.
@@ -33,6 +34,9 @@ struct OptionValues: Equatable {
     var timeout: String?
     var syscalls: String?
     var accept: [String] = []
+    /// At the end, say which policy would have allowed what was refused.
+    var learn = false
+    var learnTo: String?
 
     /// Puts one option's value in its place; false for an option that is not of these.
     mutating func take(_ option: String, _ value: String) -> Bool {
@@ -65,6 +69,7 @@ struct OptionValues: Equatable {
         case "--timeout": timeout = value
         case "--syscalls": syscalls = value
         case "--accept": accept.append(value)
+        case "--learn-to": learnTo = value
         default: return false
         }
         return true
@@ -137,8 +142,12 @@ struct OptionValues: Equatable {
 
     /// Rules of an option or of a command.
     static func rules(_ texts: [String], _ option: String) throws -> [HostRule] {
-        try texts.map { text in
-            do throws(HostRefusal) { return try HostRule(text) } catch {
+        var groups = HostGroups.none
+        if texts.contains(where: { HostGroups.name(in: $0) != nil }) {
+            do throws(PolicyErrors) { groups = try ShippedGroups.read() } catch { throw Refusal(error) }
+        }
+        return try texts.flatMap { text in
+            do throws(RuleRefusal) { return try groups.rules(text) } catch {
                 throw Refusal("\(option) \(text.escapedForTerminal): \(error)")
             }
         }
