@@ -8,6 +8,7 @@
 # make lint      the formatter's and the shell checker's opinion
 # make fuzz      libFuzzer, FUZZ_SECONDS (30) for each target
 # make mutants   drop one layer of protection after the other: the probes have to notice each
+# make test-agents  run real agents (Claude Code, Codex, aider) inside, against a model API of our own on the loopback
 # make test-kernel  limits and probes under Debian's 6.1 kernel, in an emulator
 #
 # demo, test and bench install the Debian packages that are missing, which needs root or sudo once.
@@ -21,6 +22,7 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 30
 BENCH_FLAGS ?=
 BENCH_STAGE_FLAGS ?=
+AGENTS_FLAGS ?=
 SWIFT ?= swift
 
 binaries := .build-bin
@@ -30,7 +32,7 @@ direct_metadata := -Xswiftc -Xfrontend -Xswiftc -disable-concrete-type-metadata-
 sources := Package.swift $(shell find Sources proxy profiles)
 test_sources := $(shell find Tests)
 
-.PHONY: all build demo test bench lint fuzz mutants test-kernel install uninstall clean \
+.PHONY: all build demo test bench lint fuzz mutants test-agents test-kernel install uninstall clean \
 	dependencies-build dependencies-test dependencies-bench dependencies-kernel
 
 all: build
@@ -72,6 +74,9 @@ bench: dependencies-bench build
 	@scripts/bench $(BENCH_FLAGS)
 	@scripts/bench-proxy $(BENCH_FLAGS)
 	@scripts/bench-stage $(BENCH_FLAGS) $(BENCH_STAGE_FLAGS)
+
+test-agents: dependencies-test build
+	@scripts/test-agents $(AGENTS_FLAGS)
 
 mutants: dependencies-test .build/tests-built
 	@scripts/mutants

@@ -125,7 +125,7 @@ package struct PolicyEdit: Sendable {
         do throws(PolicySourceError) {
             let sources = try PolicySources.load(query)
             // Only what is needless to agree to; own rules that hold by themselves are not the whole file.
-            return sources.trust == .needless
+            return sources.trust == .needless && sources.projectFile?.digest == file.digest
         } catch { throw SessionError(step: "read the policy", reason: error.description) }
     }
 

@@ -124,10 +124,16 @@ struct ProgramRules {
         return nil
     }
 
-    /// The outermost `node_modules`, in which a package finds the others; with pnpm, what holds its `.pnpm`, or the links
+    /// A package of Python's; the outermost `node_modules`, in which a package finds the others; with pnpm, what holds its `.pnpm`, or the links
     /// of its store.
     static func packagesPlace(_ file: AbsolutePath) -> AbsolutePath? {
         let parts = file.components
+        // A program in a package of Python's has its other files beside it in the package.
+        if let packages = parts.firstIndex(where: { ["site-packages", "dist-packages"].contains($0) }),
+            packages > 0, packages + 2 < parts.count
+        {
+            return path(parts[...(packages + 1)])
+        }
         guard let modules = parts.firstIndex(of: "node_modules"), modules > 0 else { return nil }
         if let own = parts[..<modules].firstIndex(of: ".pnpm"), own > 0 { return path(parts[..<own]) }
         if let links = parts[..<modules].firstIndex(of: "links"), links > 1, parts[links - 2] == "store" {

@@ -160,9 +160,16 @@ private struct Meaning {
             return nil
         }
         isOwnCommand = isAgent
-        return try AgentProgram.find(
-            name, path: facts.environment["PATH"] ?? "", home: facts.user.home, project: facts.project.path,
-            environment: facts.environment)
+        do throws(SessionError) {
+            return try AgentProgram.find(
+                name, path: facts.environment["PATH"] ?? "", home: facts.user.home,
+                project: facts.project.path,
+                environment: facts.environment)
+        } catch {
+            // Another command need not have it.
+            guard isAgent else { return nil }
+            throw error
+        }
     }
 }
 

@@ -180,7 +180,7 @@ import Testing
     static let blocked = [
         ".envrc", ".mise.toml", ".vscode/tasks.json", ".vscode/settings.json", ".vscode/launch.json",
         ".idea/workspace.xml", ".devcontainer/devcontainer.json", ".claude/settings.json", ".mcp.json",
-        ".cursor/mcp.json", ".gemini/settings.json", ".codex/config.toml", ".husky/pre-commit", "box.toml",
+        ".cursor/mcp.json", ".gemini/settings.json", ".codex/config.toml", ".husky/pre-commit",
         "deep/down/.envrc", "deep/.claude/hooks/x", ".github/hooks/x.json", ".exrc",
     ]
     /// Applied if the user agrees.

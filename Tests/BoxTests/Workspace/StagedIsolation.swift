@@ -94,17 +94,34 @@ import Testing
         #expect(try project.stages().isEmpty, "\(outcome)")
     }
 
-    @Test func `where there is no policy an agent's own is only staged, and held back`() throws {
+    @Test(arguments: ["overlay", "copy"])
+    func `where there is no policy none can be made, and git sees nothing`(_ mode: String) throws {
+        row("FS-17")
+        let project = try ReviewedProject("echo 1 > a", ["--workspace", mode])
+        let outcome = try project.work(
+            """
+            for line in 'echo x > box.toml' 'rm -rf box.toml' 'rmdir box.toml' 'mv a box.toml' 'mv box.toml b' \
+                'ln -sf a box.toml' 'cp a box.toml' 'mkdir box.toml/x' 'touch box.toml/x' 'rm -f box.toml; mv a box.toml' \
+                'git mv a box.toml' 'ln -sfn a box.toml' 'mv -T a box.toml' 'chmod 700 box.toml'; do
+                sh -c "$line" >/dev/null 2>&1 && echo "done $line"
+            done; cat a; git status --porcelain
+            """)
+        #expect(outcome.lines == ["1"], "\(outcome)")
+        #expect(!project.exists("box.toml"))
+        #expect(try project.stages().isEmpty, "\(outcome)")
+        // What is committed with everything else is no policy, either.
+        try project.work(
+            "echo 2 > n; git add -A; git commit -qm all; git ls-files", options: ["--name", "all"])
+        try project.apply()
+        #expect(try project.host("git ls-files; git status --porcelain").lines == ["a", "n"])
+    }
+
+    @Test func `an agent's own settings are only staged, and held back`() throws {
         row("FS-17")
         let project = try ReviewedProject("echo 1 > a", repository: false)
-        try project.work(
-            "printf '[network]\\nallow = [\"evil.invalid\"]\\n' > box.toml; mkdir -p .claude; echo x > .claude/settings.json"
-        )
+        try project.work("mkdir -p .claude; echo x > .claude/settings.json; echo y > .envrc")
         try project.apply()
-        #expect(!project.exists("box.toml") && !project.exists(".claude"))
-        // Not even the next run in the same stage obeys it.
-        let plan = try project.box.shell("cat box.toml | wc -l", options: ["--continue", "--card"])
-        #expect(plan.answer == "2" && !plan.errors.contains("evil.invalid"), "\(plan)")
+        #expect(!project.exists(".envrc") && !project.exists(".claude"))
     }
 
     @Test func `what is held back is so at its last name, whatever names its directories had`() throws {
