@@ -9,6 +9,7 @@ struct FirstProcess: ~Copyable {
     private let child: Child
     private let control: Channel
     private var network: NetworkNamespace?
+    private var mounts: MountNamespace?
 
     /// Starts it in seven namespaces of its own, born into the control group `group` (a directory, or -1), at `entry`.
     /// It waits for `launch`.
@@ -23,6 +24,7 @@ struct FirstProcess: ~Copyable {
         let child = try Child(starting: start)
         // Now: when it has begun its work the kernel lets nobody look.
         network = try NetworkNamespace(of: child.pid)
+        mounts = try MountNamespace(of: child.pid)
         self.child = child
         control = pair.keepNear()
     }
@@ -32,6 +34,9 @@ struct FirstProcess: ~Copyable {
 
     /// The way into its network, which is given away once.
     mutating func takeNetwork() -> NetworkNamespace? { network.take() }
+
+    /// The way to its mounts, which is given away once.
+    mutating func takeMounts() -> MountNamespace? { mounts.take() }
 
     /// Maps its ids. Once, and before anything is asked of it.
     borrowing func map(_ ids: Plan.Identity) throws(KernelError) {

@@ -11,6 +11,7 @@ struct Sandbox: ~Copyable {
     private let hasMemoryLimit: Bool
     private let facts: StreamFacts
     private var namespace: NetworkNamespace?
+    private var mounts: MountNamespace?
     /// The supervisor's ends of the command's pipes, until the relay takes them.
     private var pipes: [CInt]
     private var master: Descriptor?
@@ -46,8 +47,12 @@ struct Sandbox: ~Copyable {
             plan: rest, streams: try launchStreams(layout), awaitsPlaceholders: !plan.placeholders.isEmpty)
         var process = process
         let namespace = plan.proxy == nil ? nil : process.takeNetwork()
+        let mounts = process.takeMounts()
         try process.launch(launch, descriptors: ends.inside + prepared)
-        return Sandbox(process, group, plan.controlGroup?.memoryBytes != nil, facts, ends.own, namespace)
+        var sandbox = Sandbox(
+            process, group, plan.controlGroup?.memoryBytes != nil, facts, ends.own, namespace)
+        sandbox.mounts = mounts
+        return sandbox
     }
 
     private init(
@@ -64,6 +69,9 @@ struct Sandbox: ~Copyable {
 
     /// The way into its network, which is given away once; nil without a network.
     mutating func takeNetwork() -> NetworkNamespace? { namespace.take() }
+
+    /// The way to its mounts, which is given away once.
+    mutating func takeMounts() -> MountNamespace? { mounts.take() }
 
     /// The first process's number on the host.
     var firstProcess: CInt { process.pid }

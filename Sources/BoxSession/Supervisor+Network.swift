@@ -57,12 +57,26 @@ extension Supervisor {
             try policy?.hasChanged() == true
         else { return }
         var log = NetworkLog()
+        protectPolicy(&log)
         try reload(for: nil, &log)
         try write(log, directory)
     }
 
+    /// A file that was put in the place of the policy's is not protected inside, until now. If that fails, the policy is
+    /// still obeyed only as the user agreed to it.
+    private mutating func protectPolicy(_ log: inout NetworkLog) {
+        guard let policyFile, mounts != nil, unsafe access(policyFile.string, F_OK) == 0 else { return }
+        do throws(SessionError) { try mounts?.protect(policyFile) } catch {
+            let fields = [
+                Event.Field("action", .text("protect")), Event.Field("error", .text(error.description)),
+            ]
+            log.events.append(Event(.policyChange, fields))
+        }
+    }
+
     /// A policy that cannot be read changes nothing: the rules stay as they were.
     private mutating func reload(for client: Int?, _ log: inout NetworkLog) throws(SessionError) {
+        if client != nil { protectPolicy(&log) }
         guard policy != nil, network != nil else {
             if let client { log.answers.append((client, .refused("it has no network (--net none)"))) }
             return

@@ -15,6 +15,9 @@ struct Supervisor: ~Copyable {
     var control: ControlServer?
     var watch: StageWatch?
     var policy: PolicyWatch?
+    /// The project's own policy and the way to protect it, where the session works in the project itself.
+    var mounts: MountNamespace?
+    let policyFile: AbsolutePath?
     let name: String
     private let signals: Descriptor
     var receipt = Receipt()
@@ -43,6 +46,9 @@ struct Supervisor: ~Copyable {
         var network = try Supervisor.startNetwork(plan, session)
         sandbox = try Sandbox.launch(plan, seed)
         network?.attach(sandbox.takeNetwork(), first: sandbox.firstProcess)
+        let isDirect = plan.stage == nil && plan.summary.workspace == "direct"
+        policyFile = isDirect ? try? plan.project?.appending(ControlFiles.policy) : nil
+        mounts = sandbox.takeMounts()
         self.plan = plan
         self.signals = signals
         self.network = network

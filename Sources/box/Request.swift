@@ -69,9 +69,9 @@ struct Request {
         stem = meaning.agent ?? SessionDirectory.stem(of: command[0])
     }
 
-    /// Follows the policy while the session runs; nil without a network.
+    /// Follows the policy while the session runs; nil where nothing follows from it.
     func watch() throws(SessionError) -> PolicyWatch? {
-        guard plan.proxy != nil else { return nil }
+        guard plan.proxy != nil || plan.summary.workspace == "direct" else { return nil }
         return try PolicyWatch(files: sources.files) { [query] () throws(SessionError) in
             do throws(PolicySourceError) {
                 return Planner.rules(of: try PolicySources.load(query).policy.network)

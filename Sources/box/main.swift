@@ -4,6 +4,7 @@ import BoxInit
 switch CommandLine.arguments.dropFirst().first {
 case "__prove": Prover.run()
 case "__door": DoorEntry.run()
+case "__protect": ProtectEntry.run()
 default:
     CommandLineSecret.hide()
     Box.start()
