@@ -135,6 +135,8 @@ package struct HostFacts: Equatable, Sendable {
     }
 
     package var kernel = Kernel(5, 13)
+    /// `pid_max` of the pid namespace that box runs in: none inside can have a larger one.
+    package var largestProcessID = 4_194_304
     package var landlock = LandlockSupport.notBuilt
     package var user: User
     package var project: Project

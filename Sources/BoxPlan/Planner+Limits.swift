@@ -43,8 +43,9 @@ extension Planner {
         }
         // Linux 6.14; before that pid_max is the whole host's, and RLIMIT_NPROC alone bounds processes.
         if let processes = processLimit, facts.kernel >= HostFacts.Kernel(6, 14) {
-            // The kernel takes no less than 301.
-            steps.append(.setting("kernel/pid_max", value: String(max(301, processes))))
+            // The kernel takes no less than 301, and no more than the host's own.
+            let most = min(max(301, processes), facts.largestProcessID)
+            steps.append(.setting("kernel/pid_max", value: String(most)))
         }
         return steps
     }

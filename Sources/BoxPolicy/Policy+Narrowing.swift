@@ -8,6 +8,8 @@ package struct Widening: Hashable, Sendable {
     package let position: SourcePosition?
     /// What it would do, for people: `allow api.example.com`, `limits.memory 8GB (now 4GB)`.
     package let text: String
+    /// The file that says it, where that is not plain: a project's policy may extend others.
+    package var source = ""
 }
 
 // What permits more than what: each key has an order, and a policy is at most as wide as another one if it is

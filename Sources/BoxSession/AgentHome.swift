@@ -56,6 +56,8 @@ package struct AgentHome: Equatable, Sendable {
     /// Makes the home, if it is not there, and what it must have; brings the login in, if one is said.
     package func prepare(login: Login?, mode: Mode) throws(SessionError) {
         let directory = try StateDirectory.make("homes/\(name)", in: state)
+        // Another session may begin at the same time: it must not get a seed over what this one's agent wrote.
+        let lock = try PolicyLock(state: state, name: "homes/\(name).lock")
         let isNew = !exists
         do throws(KernelError) {
             let tree = try Tree.open(directory)
@@ -71,6 +73,7 @@ package struct AgentHome: Equatable, Sendable {
                 hint: error.code == ELOOP || error.code == ENOTDIR
                     ? "The agent put a link there. Look at \(path), and remove it" : "")
         }
+        lock.release()
     }
 
     /// What planning needs; nothing is made.

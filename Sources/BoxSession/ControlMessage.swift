@@ -12,7 +12,7 @@ package enum ControlRequest: Equatable, Sendable {
     case reload
 
     /// The first byte of every message: another build of box may speak otherwise.
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
 
     package var wire: [UInt8] {
         var writer = WireWriter()
@@ -25,6 +25,7 @@ package enum ControlRequest: Equatable, Sendable {
             writer.write(change.rules) { $0.write($1.description) }
             writer.write(change.everyPort) { $0.write($1.description) }
             writer.write(change.seconds) { $0.write($1) }
+            writer.write(change.once)
         case .publish(let ports):
             writer.write(UInt8(3))
             writer.write(ports) { $0.write($1.description) }
@@ -152,7 +153,9 @@ extension RuleChange {
         rules = try reader.list(rule)
         everyPort = try reader.list(rule)
         seconds = try reader.optional { (r: inout WireReader) throws(WireError) in try r.int() }
-        guard rules.count <= RuleChange.mostRules, seconds.map({ (1...366 * 86400).contains($0) }) ?? true
+        once = try reader.bool()
+        guard rules.count <= RuleChange.mostRules, !once || action == .allow,
+            seconds.map({ (1...366 * 86400).contains($0) }) ?? true
         else {
             throw reader.malformed("change")
         }

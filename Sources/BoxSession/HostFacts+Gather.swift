@@ -20,6 +20,7 @@ extension HostFacts {
         var facts = HostFacts(user: user, project: project, stateDirectory: state)
         facts.environment = environment
         facts.kernel = kernel()
+        facts.largestProcessID = largestProcessID() ?? facts.largestProcessID
         facts.landlock = LandlockSupport.probe()
         facts.hasSeccomp = box_seccomp_action_available(seccompAllow) == 0
         facts.path = searchPath(environment)
@@ -132,6 +133,11 @@ extension HostFacts {
         }
         let parts = release.split(separator: ".").prefix(2).map { Int($0.prefix { $0.isNumber }) ?? 0 }
         return Kernel(parts.first ?? 0, parts.count > 1 ? parts[1] : 0)
+    }
+
+    /// `pid_max` of this pid namespace; nil if the host does not tell.
+    private static func largestProcessID() -> Int? {
+        SmallFile.read("/proc/sys/kernel/pid_max").flatMap { Int($0.filter(\.isNumber)) }
     }
 
     private static func searchPath(_ environment: [String: String]) -> [AbsolutePath] {

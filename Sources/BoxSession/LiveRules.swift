@@ -34,14 +34,26 @@ package struct LiveRules: Equatable, Sendable {
         let rule: HostRule
         /// By a clock in milliseconds; nil for the rest of the session.
         let end: Int?
+        /// It is for one connection, and has this number; nil if it is for all of them.
+        var single: Int?
     }
+
+    /// The last number that was given to a rule for one connection. None is given twice: what the proxy says about
+    /// one is never about another.
+    private var lastSingle = 0
 
     package init(_ base: NetworkRules) { self.base = base }
 
     /// What is in force.
     package var rules: NetworkRules {
         var rules = base
-        rules.allow += allowed.map(\.rule)
+        for allowance in allowed {
+            if let number = allowance.single {
+                rules.once.append(SingleUse(number, allowance.rule))
+            } else {
+                rules.allow.append(allowance.rule)
+            }
+        }
         rules.deny += denied
         return rules
     }
@@ -64,13 +76,14 @@ package struct LiveRules: Equatable, Sendable {
     package mutating func apply(_ change: RuleChange, now: Int) -> [String] {
         change.rules.flatMap { rule in
             switch change.action {
-            case .allow: allow(rule, end: change.seconds.map { now + $0 * 1000 })
+            case .allow:
+                allow(rule, end: change.seconds.map { now + $0 * 1000 }, once: change.once)
             case .deny: deny(rule, everyPort: change.everyPort.contains(rule))
             }
         }
     }
 
-    private mutating func allow(_ rule: HostRule, end: Int?) -> [String] {
+    private mutating func allow(_ rule: HostRule, end: Int?, once: Bool) -> [String] {
         var notes: [String] = []
         denied.removeAll { $0 == rule }
         if let stronger = base.deny.first(where: { $0.covers(rule) })
@@ -79,7 +92,10 @@ package struct LiveRules: Equatable, Sendable {
             notes.append(
                 "\(rule.short) stays refused: the rule \(stronger.short) denies it, which is stronger")
         }
-        let isPermanent = base.allow.contains(rule) || allowed.contains { $0.rule == rule && $0.end == nil }
+        if once { return notes + allowOnce(rule, end: end) }
+        let isPermanent =
+            base.allow.contains(rule)
+            || allowed.contains { $0.rule == rule && $0.end == nil && $0.single == nil }
         if isPermanent {
             if end != nil { notes.append("\(rule.short) was allowed already, and stays so") }
             return notes
@@ -87,6 +103,23 @@ package struct LiveRules: Equatable, Sendable {
         allowed.removeAll { $0.rule == rule }
         allowed.append(Allowance(rule: rule, end: end))
         return notes
+    }
+
+    /// Another one for the same host is for another connection.
+    private mutating func allowOnce(_ rule: HostRule, end: Int?) -> [String] {
+        let lasting = base.allow + allowed.filter { $0.single == nil }.map(\.rule)
+        if let wider = lasting.first(where: { $0.covers(rule) }) {
+            return ["\(rule.short) is allowed already, by \(wider.short), and stays so"]
+        }
+        lastSingle += 1
+        allowed.append(Allowance(rule: rule, end: end, single: lastSingle))
+        return []
+    }
+
+    /// The rule of this number has let its connection through, and is over; nil if it was so before.
+    package mutating func use(_ number: Int) -> HostRule? {
+        guard let place = allowed.firstIndex(where: { $0.single == number }) else { return nil }
+        return allowed.remove(at: place).rule
     }
 
     private mutating func deny(_ rule: HostRule, everyPort: Bool) -> [String] {

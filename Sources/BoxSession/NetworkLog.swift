@@ -49,7 +49,22 @@ struct NetworkLog {
         if case .change(let change) = work.task, let seconds = change.seconds {
             fields.append(Event.Field("seconds", .number(seconds)))
         }
+        if case .change(let change) = work.task, change.once {
+            fields.append(Event.Field("once", .flag(true)))
+        }
         events.append(Event(.policyChange, fields))
+    }
+
+    /// A rule for one connection has let it through; the connection goes on.
+    mutating func used(_ rule: HostRule) {
+        events.append(
+            Event(
+                .policyChange,
+                [
+                    Event.Field("action", .text("expire")),
+                    Event.Field("rules", .list([rule.description])),
+                    Event.Field("tunnels_closed", .number(0)), Event.Field("once", .flag(true)),
+                ]))
     }
 
     mutating func proxyEnded(endsSession: Bool) {

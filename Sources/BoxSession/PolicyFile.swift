@@ -142,12 +142,16 @@ extension PolicyFile {
             if inPlace, old != nil {
                 let file = try Descriptor.open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK)
                 try check("fstat", try FileStatus.of(file.number).kind == .file ? 0 : -1, name)
-                try file.write(all: bytes)
+                // One write, and a shorter text with empty lines behind it: whoever is killed before the next call
+                // leaves a text that says the same.
+                let rest = max(0, (old?.bytes.count ?? 0) - bytes.count)
+                try file.write(all: bytes + [UInt8](repeating: UInt8(ascii: "\n"), count: rest))
                 try check("ftruncate", ftruncate(file.number, bytes.count), name)
                 try check("fsync", fsync(file.number), name)
                 return
             }
             let directory = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+            removeLeftovers(of: path, in: directory)
             let temporary = path + ".new-\(getpid())"
             let file = try Descriptor.open(
                 temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
@@ -166,6 +170,19 @@ extension PolicyFile {
             let place = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY)
             try check("fsync", fsync(place.number), name)
         } catch { throw SessionError(step: "write \(name.escapedForTerminal)", error) }
+    }
+}
+
+extension PolicyFile {
+    /// Takes away what commands left that were killed while they wrote.
+    private static func removeLeftovers(of path: String, in directory: String) {
+        let beginning = String(path[directory.endIndex...].dropFirst()) + ".new-"
+        for name in DirectoryListing.names(of: directory) where name.hasPrefix(beginning) {
+            guard let pid = pid_t(name.dropFirst(beginning.count)), pid > 0, kill(pid, 0) != 0, errno == ESRCH
+            else { continue }
+            // One that cannot be taken away hinders nobody.
+            _ = unsafe unlink(directory + "/" + name)
+        }
     }
 }
 

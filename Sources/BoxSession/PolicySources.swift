@@ -182,7 +182,9 @@ private struct Loader {
             projectFile = found
             let chain = try chain(parse(found.bytes, PolicySources.projectFileName, isProject: true), base)
             var narrowed = policy
-            wishes = chain.flatMap { narrowed.narrow(by: $0, ram: HostFacts.physicalMemory) }
+            wishes = chain.flatMap { layer in
+                narrowed.narrow(by: layer, ram: HostFacts.physicalMemory).map { $0.said(by: layer) }
+            }
             let entry = try file { () throws(SessionError) in
                 try TrustStore.read(state: places.state)[project]
             }
@@ -196,11 +198,13 @@ private struct Loader {
             } else {
                 let own = PolicySources.ownRules(entry, in: chain[chain.count - 1])
                 policy = narrowed.merging([own])
-                let refused = Set(wishes.map(\.path))
-                for layer in chain { listing.add(layer.entries(without: refused)) }
+                for layer in chain {
+                    let refused = wishes.filter { $0.source == layer.name }.map(\.path)
+                    listing.add(layer.entries(without: Set(refused)))
+                }
                 listing.add(own.entries)
                 let kept = Set(own.network.allowTexts.map { ["network", "allow", String($0.index)] })
-                let missing = wishes.filter { !kept.contains($0.path) }
+                let missing = wishes.filter { $0.source != own.name || !kept.contains($0.path) }
                 trust = missing.isEmpty ? .given : .missing(missing)
             }
         }
@@ -298,5 +302,14 @@ extension PolicySources {
         own.network.allowTexts = layer.network.allowTexts.filter { texts.contains("allow \($0.text)") }
         own.network.allow = own.network.allowTexts.flatMap(\.rules)
         return own
+    }
+}
+
+extension Widening {
+    /// The same with the layer that says it.
+    fileprivate func said(by layer: PolicyLayer) -> Widening {
+        var wish = self
+        wish.source = layer.name
+        return wish
     }
 }

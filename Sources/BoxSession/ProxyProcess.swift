@@ -19,6 +19,8 @@ struct ProxyProcess: ~Copyable {
         case applied(number: Int, tunnelsClosed: Int)
         /// It needs more sockets for published ports.
         case wantsSockets
+        /// The rule for one connection of this number has let it through.
+        case used(number: Int)
         /// The proxy is gone.
         case end
     }
@@ -126,6 +128,7 @@ struct ProxyProcess: ~Copyable {
             case .failed: return .failed(try reader.string())
             case .applied: return .applied(number: try reader.int(), tunnelsClosed: try reader.int())
             case .wantsSockets: return .wantsSockets
+            case .used: return .used(number: try reader.int())
             case .configuration, .sockets, .rules, nil: throw reader.malformed("message \(tag)")
             }
         } catch { throw SessionError(step: step, reason: "it sent a broken message (\(error))") }

@@ -10,11 +10,14 @@ package struct Receipt: Equatable, Sendable {
         package static func < (left: Target, right: Target) -> Bool {
             (left.host, left.port) < (right.host, right.port)
         }
-        package var text: String { port == 443 ? host : "\(host):\(port)" }
+        /// Where only a name was looked up there is no port.
+        package var text: String { port == 443 || port == 0 ? host : "\(host):\(port)" }
     }
 
     package private(set) var allowed: [Target: (connections: Int, up: Int, down: Int)] = [:]
     package private(set) var denied: [Target: (count: Int, reason: String)] = [:]
+    /// Refused for the time being: a connection that waits may be let through yet.
+    private var held: [Target: Int] = [:]
     /// By the host and the limit's name.
     package private(set) var limited: [Target: [String: Int]] = [:]
 
@@ -30,7 +33,11 @@ package struct Receipt: Equatable, Sendable {
         let port = if case .number(let number)? = event["port"] { number } else { 0 }
         let target = Target(host: host, port: port)
         switch event.kind {
-        case .netAllow: allowed[target, default: (0, 0, 0)].connections += 1
+        case .netAllow:
+            allowed[target, default: (0, 0, 0)].connections += 1
+            if let waited = held.removeValue(forKey: target), let refusal = denied[target] {
+                denied[target] = refusal.count > waited ? (refusal.count - waited, refusal.reason) : nil
+            }
         case .netClose:
             if case .number(let up)? = event["bytes_up"] { allowed[target, default: (0, 0, 0)].up += up }
             if case .number(let down)? = event["bytes_down"] {
@@ -39,6 +46,7 @@ package struct Receipt: Equatable, Sendable {
         case .netDeny:
             let reason = if case .text(let text)? = event["reason"] { text } else { "host" }
             denied[target, default: (0, reason)].count += 1
+            if event["held"] != nil { held[target, default: 0] += 1 }
         case .netLimit:
             let limit = if case .text(let text)? = event["limit"] { text } else { "rate" }
             let count = if case .number(let number)? = event["count"] { number } else { 1 }
@@ -59,7 +67,8 @@ package struct Receipt: Equatable, Sendable {
         }
         for (target, refusal) in denied.sorted(by: { $0.key < $1.key }).prefix(20) {
             let name = target.text.escapedForTerminal
-            lines.append("refused  \(name), \(refusal.count) times. To allow it: --allow \(name)")
+            let times = refusal.count == 1 ? "once" : "\(refusal.count) times"
+            lines.append("refused  \(name), \(times). To allow it: box allow \(target.text.quotedForShell)")
         }
         for (target, limits) in limited.sorted(by: { $0.key < $1.key }).prefix(20) {
             for (limit, count) in limits.sorted(by: { $0.key < $1.key }) {

@@ -195,7 +195,13 @@ struct SessionNetwork: ~Copyable {
 
     /// What other rules need inside.
     private borrowing func plan(_ changed: LiveRules, in work: inout NetworkWork) throws(SessionError) {
-        work.needs = DoorOpening(for: changed.rules.allow).subtracting(opened)
+        let rules = changed.rules
+        guard rules.once.count <= RuleChange.mostRules else {
+            throw SessionError(
+                step: "change the rules",
+                reason: "there would be more than \(RuleChange.mostRules) rules for one connection")
+        }
+        work.needs = DoorOpening(for: rules.opening).subtracting(opened)
         let ports = opened.capturedPorts.union(work.needs.capturedPorts).count
         guard ports <= DoorOpening.mostPorts else {
             throw SessionError(
@@ -275,6 +281,7 @@ struct SessionNetwork: ~Copyable {
             guard !waiting.contains(where: \.isRefill), !(current?.isRefill ?? false) else { return }
             add(NetworkWork(.refill))
             try goOn(&log)
+        case .used(let number): use(number, &log)
         case .failed(let text): throw SessionError(step: "start the network proxy", reason: text)
         case .end:
             guard isReady else {
@@ -288,6 +295,12 @@ struct SessionNetwork: ~Copyable {
         }
     }
 
+    /// A rule for one connection is over. A change that is under way must not bring it back.
+    private mutating func use(_ number: Int, _ log: inout NetworkLog) {
+        _ = current?.changed?.use(number)
+        if let rule = live.use(number) { log.used(rule) }
+    }
+
     /// What the proxy said last is kept; then it ends.
     mutating func end(_ log: inout NetworkLog) throws(SessionError) {
         if let door = door.take() { try door.end() }
@@ -298,6 +311,7 @@ struct SessionNetwork: ~Copyable {
         reading: while true {
             switch try last.receive() {
             case .events(let events): for event in events { log.take(event, &owners) }
+            case .used(let number): use(number, &log)
             case .ready, .applied, .wantsSockets: continue
             case .failed, .end: break reading
             }

@@ -101,13 +101,13 @@ extension JSONValue {
 package struct PolicyLock: ~Copyable {
     private let file: Descriptor
 
-    /// Waits until it is free.
-    package init(state: AbsolutePath) throws(SessionError) {
+    /// Waits until it is free; `name` is for what is changed apart from the policy.
+    package init(state: AbsolutePath, name: String = "policy.lock") throws(SessionError) {
         _ = try StateDirectory.make("", in: state)
         do throws(KernelError) {
             let file = try Descriptor.open(
-                state.string + "/policy.lock", O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
-            try check("flock", retry { box_flock(file.number, LOCK_EX) }, "policy.lock")
+                state.string + "/" + name, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            try check("flock", retry { box_flock(file.number, LOCK_EX) }, name)
             self.file = file
         } catch { throw SessionError(step: "lock the policy", error) }
     }

@@ -83,6 +83,15 @@ package struct Allowlist: Sendable {
         return .refuse(.host, "no rule names it")
     }
 
+    /// Decides about a target by the list and one more rule beside it.
+    package func decide(_ target: HostTarget, with rule: HostRule) -> Decision {
+        let decision = decide(target)
+        guard !decision.allowed, decision.rule == nil, rule.matches(target) else { return decision }
+        guard case .address(let address) = target.host else { return .allow(rule) }
+        let vetted = vet(address, port: target.port, with: rule)
+        return vetted.allowed ? .allow(rule) : vetted
+    }
+
     /// Whether some port of the host is open.
     package func opens(_ host: Host) -> Bool {
         allowed.ports(of: host).contains { decide(HostTarget(host: host, port: $0)).allowed }
@@ -93,29 +102,41 @@ package struct Allowlist: Sendable {
     /// A global address needs no rule of its own here. Any other is dialled only by a rule that names it, and
     /// some by none (`AddressClass.opening`).
     ///
-    /// - Parameter isPrivate: the name that resolved to it may have addresses of private networks.
-    package func vet(_ address: IPAddress, port: Port, isPrivate: Bool = false) -> Decision {
+    /// - Parameters:
+    ///   - isPrivate: the name that resolved to it may have addresses of private networks.
+    ///   - rule: one more rule beside the list.
+    package func vet(
+        _ address: IPAddress, port: Port, isPrivate: Bool = false, with rule: HostRule? = nil
+    ) -> Decision {
         let target = HostTarget(host: .address(address), port: port)
         if let rule = denied.first(target).map({ deny[$0] }) {
             return .refuse(.address, "rule \(rule.short) denies the address", rule: rule)
         }
         let kind = AddressClass(of: address)
         if isPrivate, kind.isOfPrivateNetworks { return .open("an address of a private network") }
-        let place: Int?
+        let opening: HostRule?
         switch kind.opening {
         case .open: return .open("a public address")
-        case .never: place = nil
-        case .exact: place = allowed.exact(address, port)
-        case .network: place = allowed.first(target)
+        case .never: opening = nil
+        case .exact:
+            let isExact = rule?.pattern == .address(address) && rule?.port == port
+            opening = allowed.exact(address, port).map { allow[$0] } ?? (isExact ? rule : nil)
+        case .network:
+            let matches = rule?.matches(target) ?? false
+            opening = allowed.first(target).map { allow[$0] } ?? (matches ? rule : nil)
         }
-        guard let place else {
+        guard let opening else {
             return .refuse(.address, "its address is not public (\(kind.rawValue))")
         }
-        return .allow(allow[place])
+        return .allow(opening)
     }
 
-    /// Whether a rule names exactly this address, which opens also one of the host's own.
-    package func names(_ address: IPAddress, port: Port) -> Bool { allowed.exact(address, port) != nil }
+    /// Whether a rule names exactly this address, which opens also one of the host's own; one of the list, or one
+    /// more beside it.
+    package func names(_ address: IPAddress, port: Port, with rule: HostRule? = nil) -> Bool {
+        if allowed.exact(address, port) != nil { return true }
+        return rule?.pattern == .address(address) && rule?.port == port
+    }
 }
 
 extension Decision {

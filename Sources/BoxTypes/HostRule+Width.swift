@@ -2,6 +2,9 @@ extension HostRule {
     /// Why a rule opens more than one party's hosts; nil if it does not. Who wants that all the same writes it into a
     /// policy file.
     package var widthRefusal: String? {
+        if case .name(let name) = pattern, HostRule.metadata.contains(name.description) {
+            return "\(short) is a cloud's metadata service, which gives out keys. No rule for a name opens it"
+        }
         guard case .subdomains(let parent) = pattern else { return nil }
         let name = parent.description
         guard name.contains(".") else {
@@ -10,6 +13,12 @@ extension HostRule {
         guard HostRule.shared.contains(name) else { return nil }
         return "below \(name) everybody can have a host. Name the one that is needed"
     }
+
+    /// Names of the address at which a cloud's machines get their own keys.
+    private static let metadata: Set<String> = [
+        "metadata.google.internal", "metadata.goog", "metadata.azure.internal", "instance-data.ec2.internal",
+        "metadata.tencentyun.com",
+    ]
 
     /// Domains below which anybody registers names or gets them from a provider: what an agent may send to one of these,
     /// it may send to anyone.

@@ -6,16 +6,22 @@ package struct NetworkRules: Hashable, Sendable {
     package var limits: NetworkLimits
     /// At most one entry a pattern; of several that match a host the first counts.
     package var hosts: [HostSettings]
+    /// Rules beside `allow` that let one connection through each.
+    package var once: [SingleUse]
 
     package init(
         allow: [HostRule] = [], deny: [HostRule] = [], limits: NetworkLimits = NetworkLimits(),
-        hosts: [HostSettings] = []
+        hosts: [HostSettings] = [], once: [SingleUse] = []
     ) {
         self.allow = allow
         self.deny = deny
         self.limits = limits
         self.hosts = hosts
+        self.once = once
     }
+
+    /// All rules that open something, for how long it may be.
+    package var opening: [HostRule] { allow + once.map(\.rule) }
 
     /// What is special about a host; nil if nothing is.
     package func settings(of host: Host) -> HostSettings? { hosts.first { $0.rule.matches(host) } }
@@ -26,6 +32,10 @@ package struct NetworkRules: Hashable, Sendable {
         writer.write(deny) { $0.write($1.description) }
         limits.write(to: &writer)
         writer.write(hosts) { $1.write(to: &$0) }
+        writer.write(once) {
+            $0.write($1.number)
+            $0.write($1.rule.description)
+        }
     }
 
     /// Reads what `write` wrote; host rules are parsed again.
@@ -35,6 +45,9 @@ package struct NetworkRules: Hashable, Sendable {
         limits = try NetworkLimits(from: &reader)
         hosts = try reader.list { (reader: inout WireReader) throws(WireError) in
             try HostSettings(from: &reader)
+        }
+        once = try reader.list { (reader: inout WireReader) throws(WireError) in
+            SingleUse(try reader.int(), try reader.hostRule())
         }
     }
 }

@@ -160,4 +160,6 @@ package enum ProxyMessage: UInt8, Sendable {
     case applied = 7
     /// The proxy needs more `unconnected` sockets; no payload.
     case wantsSockets = 8
+    /// The rule for one connection (`SingleUse`) of that number let it through, and is over.
+    case used = 9
 }

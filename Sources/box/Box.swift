@@ -14,7 +14,8 @@ struct Box: ParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunCommand.self, ShellCommand.self, PlanCommand.self, AllowCommand.self, DenyCommand.self,
-            PublishCommand.self, DiffCommand.self, ApplyCommand.self, UndoCommand.self, DiscardCommand.self,
+            PendingCommand.self, PublishCommand.self, DiffCommand.self, ApplyCommand.self, UndoCommand.self,
+            DiscardCommand.self,
             InitCommand.self, TrustCommand.self, PolicyCommand.self, ProfilesCommand.self, DoctorCommand.self,
         ])
 
@@ -92,7 +93,8 @@ struct Box: ParsableCommand {
     /// Where the agent's name or the `--` stands. Every option but these flags has a value.
     private static func firstWord(in arguments: ArraySlice<String>) -> Int {
         let flags: Set = [
-            "-q", "--quiet", "--card", "--continue", "--setup", "--json", "-h", "--help", "--version",
+            "-q", "--quiet", "--card", "--continue", "--setup", "--json", "--learn", "-h", "--help",
+            "--version",
         ]
         var at = arguments.startIndex
         while at < arguments.endIndex {

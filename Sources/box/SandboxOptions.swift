@@ -116,6 +116,12 @@ struct SandboxOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Run although this protection is missing.", valueName: "protection"))
     var accept: [String] = []
 
+    @Flag(help: "At the end, print the policy that would have allowed what was refused.")
+    var learn = false
+
+    @Option(help: ArgumentHelp("Like --learn, into a new file.", valueName: "file"))
+    var learnTo: String?
+
     /// The values, without the parser.
     var values: OptionValues {
         OptionValues(
@@ -128,6 +134,6 @@ struct SandboxOptions: ParsableArguments {
             write: write, env: env, memory: memory, cpus: cpus, pids: pids, disk: disk,
             timeout: timeout,
             syscalls: syscalls,
-            accept: accept)
+            accept: accept, learn: learn, learnTo: learnTo)
     }
 }

@@ -24,6 +24,8 @@ final class ClientHandler: PeerOwner {
     var pauses = Pauses()
     /// Counts the request against the limits until it is over.
     var ticket: Accounts.Ticket?
+    /// The rule for one connection that this one has, until it stands.
+    private var taken: SingleUse?
     /// The program's end of its connection, by which it can be found.
     let client: String
     private var hasBegun = false
@@ -122,7 +124,10 @@ final class ClientHandler: PeerOwner {
 
     private func perform(_ action: ProxyConnection.Action) {
         switch action {
-        case .admit(let host): admit(host)
+        case .admit(let host, let once): admit(host, once)
+        case .spend(let use):
+            taken = nil
+            door.spend(use)
         case .resolve(let host): resolve(host)
         case .dial(let addresses, let port): dial(addresses, port)
         case .dialInside(let port): dialInside(port)
@@ -139,9 +144,15 @@ final class ClientHandler: PeerOwner {
         }
     }
 
-    private func admit(_ host: Host) {
+    private func admit(_ host: Host, _ once: SingleUse?) {
         began = .now()
         meter = Meter()
+        if let once {
+            guard door.take(once) else {
+                return perform(connection.lostRule(door.rules))
+            }
+            taken = once
+        }
         switch door.admit(host) {
         case .granted(let granted):
             ticket = granted
@@ -161,6 +172,8 @@ final class ClientHandler: PeerOwner {
         upstream = nil
         if let ticket { door.release(ticket) }
         ticket = nil
+        if let taken { door.giveBack(taken) }
+        taken = nil
     }
 
     /// Ends the output, then takes and drops what still comes for a short while: closing with unread bytes would

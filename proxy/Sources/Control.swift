@@ -77,7 +77,7 @@ struct Control: ~Copyable {
             do throws(WireError) { return .rules(rules, try reader.unsigned()) } catch {
                 throw Control.unknown([])
             }
-        case .configuration, .ready, .event, .failed, .applied, .wantsSockets, nil:
+        case .configuration, .ready, .event, .failed, .applied, .wantsSockets, .used, nil:
             throw Control.unknown(descriptors)
         }
     }

@@ -31,7 +31,8 @@ final class Door {
         relayed = RelayedTunnels(relay)
         self.resolver = resolver
         terms = ProxyConnection.Terms(hold: configuration.hold, upstream: configuration.upstream)
-        rules = DoorRules(Allowlist(configuration.rules))
+        rules = DoorRules(
+            Allowlist(configuration.rules), single: SingleUses(configuration.rules.once))
         accounts = Accounts(configuration.rules, now: Door.now)
         let reports = ReportQueue(loop: loop, send: send)
         self.reports = reports
@@ -104,12 +105,41 @@ final class Door {
     /// Puts other rules in force, ends what they no longer allow, and reports that.
     func apply(_ list: Allowlist, _ network: NetworkRules, number: UInt64) {
         rules.list = list
+        rules.single.update(network.once)
         accounts.update(network, now: Door.now)
         let rules = rules
+        // Whoever has waited longest is the first to get what is for one alone.
+        let waiting = held
+        let others = handlers.values.filter { $0.connection.phase != .held }
         let closed =
-            Array(handlers.values).count { $0.rulesChanged() }
+            (others + waiting).count { $0.rulesChanged() }
             + relayed.end("the rule was removed") { !rules.stillAllow($0.request) }
         reports.send(.applied(number, closed: closed))
+    }
+
+    // MARK: Rules for one connection
+
+    /// Takes a rule for a connection; false where another one was faster.
+    func take(_ use: SingleUse) -> Bool { rules.single.take(use) }
+
+    /// The connection stands: from now on the rule is no one's.
+    func spend(_ use: SingleUse) {
+        rules.single.spend(use)
+        reports.send(.used(use.number))
+    }
+
+    /// The connection did not come to be: the rule is for the next one, perhaps one that waits.
+    func giveBack(_ use: SingleUse) {
+        rules.single.giveBack(use)
+        guard !held.isEmpty else { return }
+        afterLog { [weak self] in
+            for handler in self?.held ?? [] { _ = handler.rulesChanged() }
+        }
+    }
+
+    /// The connections that wait for a rule, the longest first.
+    private var held: [ClientHandler] {
+        handlers.values.filter { $0.connection.phase == .held }.sorted { $0.lastActivity < $1.lastActivity }
     }
 
     func admit(_ host: Host) -> Accounts.Admission { accounts.admit(host, now: Door.now) }
@@ -184,11 +214,11 @@ final class Door {
     /// The answer to a question of the sandbox; nil for none.
     func answer(_ question: ByteBuffer) -> ByteBuffer? {
         guard !isBehind else { return nil }
-        let list = rules.list
+        let judged = DoorRules(rules.list, single: rules.single)
         // A connection can only be held if its name has an address.
         let answersAll = terms.hold > 0
         let (reply, denied) = responder.answer(
-            question, rules: { answersAll || list.opens(.name($0)) }, names: &rules.names)
+            question, rules: { answersAll || judged.opens(.name($0)) }, names: &rules.names)
         if let denied { log(.denied(denied.description, nil, .dns, .host, "no rule names it")) }
         return reply
     }

@@ -14,7 +14,9 @@ extension Event {
     }
 
     static func allowed(_ request: Request) -> Event {
-        Event(.netAllow, place(request.asked) + [Field("rule", .text(request.grant.description))])
+        let once = request.grant.single == nil ? [] : [Field("once", .flag(true))]
+        return Event(
+            .netAllow, place(request.asked) + [Field("rule", .text(request.grant.description))] + once)
     }
 
     /// - Parameter held: for how many seconds the request waits for a rule.

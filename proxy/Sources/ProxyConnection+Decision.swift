@@ -56,12 +56,15 @@ extension ProxyConnection {
         guard !isFull else { return refuse(asked, ProxyConnection.full) }
         #if DEBUG
             // A debug build may leave this check out, for the tests.
-            let own = (try? HostRule(target.description)).map { [$0] } ?? []
-            let list = Mutation.drops("proxy-check") ? Allowlist(allow: own, deny: []) : rules.list
+            var judged = rules
+            if Mutation.drops("proxy-check") {
+                let own = (try? HostRule(target.description)).map { [$0] } ?? []
+                judged.list = Allowlist(allow: own, deny: [])
+            }
         #else
-            let list = rules.list
+            let judged = rules
         #endif
-        let decision = list.decide(target)
+        let (decision, once) = judged.decide(target)
         guard decision.allowed, let rule = decision.rule else {
             let refusal = Refusal(
                 reason: decision.reason ?? .host, explanation: decision.explanation,
@@ -72,8 +75,8 @@ extension ProxyConnection {
             state = .held(asked, refusal)
             return [.log(.denied(asked, refusal.reason, refusal.explanation, held: terms.hold))]
         }
-        state = .admitting(Request(asked, .rule(rule)))
-        return [.admit(target.host)]
+        state = .admitting(Request(asked, once.map(Grant.once) ?? .rule(rule)))
+        return [.admit(target.host, once: once)]
     }
 
     private static func resolution(_ target: HostTarget, _ decision: Decision) -> String {
@@ -107,10 +110,17 @@ extension ProxyConnection {
         }
     }
 
+    /// The rule for one connection is another one's by now: the rules are asked again.
+    package mutating func lostRule(_ rules: DoorRules) -> [Action] {
+        guard case .admitting(let request) = state else { return abort("admitted twice") }
+        return decide(request.asked, rules)
+    }
+
     /// Other rules are in force. What they no longer allow ends here; what waited for them goes on.
     package mutating func rulesChanged(_ rules: DoorRules) -> [Action] {
         switch state {
-        case .held(let asked, _): return rules.list.decide(asked.target).allowed ? decide(asked, rules) : []
+        case .held(let asked, _):
+            return rules.decide(asked.target).decision.allowed ? decide(asked, rules) : []
         case .resolving(let request) where !rules.stillAllow(request):
             return refuse(request.asked, ProxyConnection.removed(request.target))
         case .dialling(let request), .upstreamProxy(let request, _), .serverName(let request, _, _),

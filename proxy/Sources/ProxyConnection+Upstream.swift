@@ -8,7 +8,7 @@ extension ProxyConnection {
     package mutating func resolved(_ lookup: Lookup, rules: DoorRules) -> [Action] {
         guard case .resolving(let request) = state else { return abort("resolved twice") }
         if request.leavesMachine, let upstream = terms.upstream { return dial(upstream, lookup, request) }
-        let vetting = Vetting(request.target, lookup, rules.list)
+        let vetting = Vetting(request.target, lookup, rules.list, with: request.grant.single)
         guard !vetting.allowed.isEmpty else {
             let refusal = Refusal(
                 reason: .address, explanation: vetting.explanation,
@@ -69,8 +69,15 @@ extension ProxyConnection {
         return opened(request, rules)
     }
 
-    /// The way to the origin server is free.
-    private mutating func opened(_ request: Request, _ rules: DoorRules) -> [Action] {
+    /// The way to the origin server is free. A rule for one connection is used up by that.
+    private mutating func opened(_ waiting: Request, _ rules: DoorRules) -> [Action] {
+        guard case .once(let use) = waiting.grant else { return begin(waiting, rules) }
+        var request = waiting
+        request.grant = .used(use.rule)
+        return [.spend(use)] + begin(request, rules)
+    }
+
+    private mutating func begin(_ request: Request, _ rules: DoorRules) -> [Action] {
         let reply: [Action]
         switch request.via {
         case .http: return beginExchange(request, rules)

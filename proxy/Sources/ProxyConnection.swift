@@ -30,8 +30,10 @@ package struct ProxyConnection: Sendable {
 
     /// What the handler does next; the actions of one input are carried out in order.
     package enum Action: Equatable, Sendable {
-        /// Count the request against the limits, and say how it went.
-        case admit(Host)
+        /// Take the rule for one connection, if it is one, and count the request against the limits; say how it went.
+        case admit(Host, once: SingleUse? = nil)
+        /// The connection stands that the rule was for.
+        case spend(SingleUse)
         case resolve(Host)
         /// Connect to one of these addresses, the first that answers.
         case dial([IPAddress], Port)

@@ -7,6 +7,8 @@ package enum ProxyReport: Equatable, Sendable {
     /// The rules of this number are in force, and closed so many connections.
     case applied(UInt64, closed: Int)
     case wantsSockets
+    /// The rule for one connection of this number has let it through.
+    case used(Int)
 
     /// No event is added to a message that is so long. An event is a few hundred bytes, at most some thousand: a
     /// message stays below what a packet of the control socket may hold.
@@ -42,6 +44,9 @@ package enum ProxyReport: Equatable, Sendable {
             writer.write(number)
             writer.write(closed)
         case .wantsSockets: writer.write(ProxyMessage.wantsSockets.rawValue)
+        case .used(let number):
+            writer.write(ProxyMessage.used.rawValue)
+            writer.write(number)
         }
     }
 }

@@ -21,11 +21,25 @@ package struct Asked: Equatable, Sendable {
 /// What allows a request.
 package enum Grant: Equatable, Sendable, CustomStringConvertible {
     case rule(HostRule)
+    /// A rule for one connection, which this one has until it stands.
+    case once(SingleUse)
+    /// The connection stands that a rule was for, which is over now.
+    case used(HostRule)
     case published(Port)
+
+    /// The rule where it is for this connection alone.
+    var single: HostRule? {
+        switch self {
+        case .once(let use): use.rule
+        case .used(let rule): rule
+        case .rule, .published: nil
+        }
+    }
 
     package var description: String {
         switch self {
-        case .rule(let rule): rule.description
+        case .rule(let rule), .used(let rule): rule.description
+        case .once(let use): use.rule.description
         case .published(let port): "publish \(port)"
         }
     }
@@ -34,7 +48,7 @@ package enum Grant: Equatable, Sendable, CustomStringConvertible {
 /// An allowed request: kept from the decision to the last byte.
 package struct Request: Equatable, Sendable {
     package let asked: Asked
-    package let grant: Grant
+    package internal(set) var grant: Grant
     /// The address that it goes to; nil before the connection stands, and where another proxy dials.
     package var address: IPAddress?
 
@@ -50,7 +64,7 @@ package struct Request: Equatable, Sendable {
     /// this machine.
     var leavesMachine: Bool {
         switch grant {
-        case .rule: target.host != .name(.localhost)
+        case .rule, .once, .used: target.host != .name(.localhost)
         case .published: false
         }
     }

@@ -12,7 +12,10 @@ package struct Vetting: Equatable, Sendable {
     /// The same for the log, with the first address that was refused.
     package let detail: String
 
-    package init(_ target: HostTarget, _ lookup: Lookup, _ rules: Allowlist) {
+    /// - Parameter rule: one more rule beside the list.
+    package init(
+        _ target: HostTarget, _ lookup: Lookup, _ rules: Allowlist, with rule: HostRule? = nil
+    ) {
         // The rule says localhost: that is this machine, and nothing else is asked.
         if target.host == .name(.localhost) {
             allowed = [.v4(0x7F00_0001), .v6(1)]
@@ -24,10 +27,11 @@ package struct Vetting: Equatable, Sendable {
         var good: [IPAddress] = []
         var refusal: (why: String, address: IPAddress)?
         for address in lookup.addresses.prefix(Vetting.mostAddresses) where !good.contains(address) {
-            let decision = rules.vet(address, port: target.port, isPrivate: isPrivate)
+            let decision = rules.vet(
+                address, port: target.port, isPrivate: isPrivate, with: rule)
             if !decision.allowed {
                 refusal = refusal ?? (decision.explanation, address)
-            } else if lookup.own.contains(address), !rules.names(address, port: target.port) {
+            } else if lookup.own.contains(address), !rules.names(address, port: target.port, with: rule) {
                 refusal = refusal ?? ("its address is one of this machine", address)
             } else {
                 good.append(address)

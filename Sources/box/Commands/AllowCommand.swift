@@ -25,7 +25,7 @@ struct AllowCommand: ParsableCommand {
             valueName: "time"))
     var time: String?
 
-    @Flag(help: "Only in sessions that run, and only for one connection.")
+    @Flag(help: "Only in sessions that run, and only for one connection, which then stays open.")
     var once = false
 
     @Argument(
@@ -52,7 +52,9 @@ struct AllowCommand: ParsableCommand {
         }
         var change = RuleChange(.allow, rules.all, seconds: seconds)
         change.once = once
-        let end = (time.map { " for \($0)" } ?? "") + (once ? " for one connection" : "")
+        let end =
+            (time.map { " for \($0)" } ?? "")
+            + (once ? rules.all.count == 1 ? " for one connection" : " for one connection each" : "")
         try choice.ask(.change(change), "\(rules.names) allowed\(end)")
     }
 }

@@ -147,11 +147,16 @@ struct ExplainCommand: ParsableCommand {
         let always = rules.first { $0.conditions.isEmpty }?.action
         let action = always ?? filter.defaultAction
         let isAllowed = action == .allow || rules.contains { $0.action == .allow }
-        var reason = "the profile \(profile) \(ExplainCommand.text(action))"
-        if always == nil, !rules.isEmpty {
-            let some = rules.map { ExplainCommand.text($0.action) }
-            reason =
-                "it depends on the arguments: the profile \(profile) \(some[0]) for some, and \(ExplainCommand.text(action)) else"
+        let otherwise = ExplainCommand.text(action)
+        var reason = "the profile \(profile) \(otherwise)"
+        var some: [String] = []
+        for rule in rules where !rule.conditions.isEmpty {
+            let text = ExplainCommand.text(rule.action)
+            if text != otherwise, !some.contains(text) { some.append(text) }
+        }
+        if !some.isEmpty {
+            let list = some.map { "\($0) for some" }.joined(separator: ", ")
+            reason = "it depends on the arguments: the profile \(profile) \(list), and \(otherwise) else"
         }
         return Explanation(
             isAllowed: isAllowed,

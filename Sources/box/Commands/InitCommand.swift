@@ -21,7 +21,8 @@ struct InitCommand: ParsableCommand {
         let text = Array(ProjectTemplate.text(for: languages).utf8)
         do throws(SessionError) {
             let lock = try PolicyLock(state: place.places.state)
-            guard unsafe access(place.file, F_OK) != 0 else {
+            // Also a link that leads nowhere is something of the user's.
+            guard unsafe faccessat(AT_FDCWD, place.file, F_OK, AT_SYMLINK_NOFOLLOW) != 0 else {
                 throw SessionError(
                     step: "write \(PolicySources.projectFileName)",
                     reason: "it exists. box allow and an editor change it; box policy show says what holds")

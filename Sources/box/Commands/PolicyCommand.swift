@@ -94,6 +94,33 @@ struct PolicyCommand: ParsableCommand {
                 }
                 found.append((file, errors))
             }
+            if files.isEmpty, !found.isEmpty, found.allSatisfy(\.errors.isEmpty) {
+                checkParents(&found, place)
+            }
+            try show(found, place)
+        }
+
+        /// Each file may be good, and what it extends not.
+        private func checkParents(_ found: inout [(file: String, errors: [String])], _ place: PolicyProject) {
+            func errors(_ load: () throws -> PolicySources) -> [String] {
+                do {
+                    _ = try load()
+                    return []
+                } catch { return [(error as? Refusal)?.message ?? "\(error)"] }
+            }
+            let here = errors(subject.sources)
+            if let error = here.first {
+                let blamed = found.firstIndex { error.hasPrefix(place.name(of: $0.file)) }
+                found[blamed ?? 0].errors = here
+                return
+            }
+            for (name, file) in zip(place.places.ownProfiles, place.ownProfiles) {
+                guard let index = found.firstIndex(where: { $0.file == file }) else { continue }
+                found[index].errors = errors { try place.sources(agent: name) }
+            }
+        }
+
+        private func show(_ found: [(file: String, errors: [String])], _ place: PolicyProject) throws {
             let bad = found.filter { !$0.errors.isEmpty }
             if subject.json {
                 let list = found.map { file, errors in
@@ -109,8 +136,6 @@ struct PolicyCommand: ParsableCommand {
                 if found.isEmpty { Output.data("there is no policy file here: the shipped policy holds\n") }
             }
             if !bad.isEmpty { throw CommandStatus(status: 1) }
-            // Each file may be good, and what they extend not.
-            if files.isEmpty { _ = try subject.sources() }
         }
     }
 
@@ -166,9 +191,14 @@ extension PolicyProject {
         places.ownProfiles.map { "\(places.configuration.string)/profiles/\($0).toml" }
     }
 
+    /// What messages call a policy file.
+    func name(of path: String) -> String {
+        path == file ? PolicySources.projectFileName : PolicyPlaces.shown(path, home: places.home)
+    }
+
     /// What is wrong with a file, each with its place; nil if there is none.
     func errors(in file: String, isProject: Bool) -> [String]? {
-        let name = isProject ? PolicySources.projectFileName : PolicyPlaces.shown(file, home: places.home)
+        let name = isProject ? PolicySources.projectFileName : name(of: file)
         do throws(SessionError) {
             let kind: PolicyFile.Kind = isProject ? .project(owner: try places.owner(of: path)) : .user
             guard let found = try PolicyFile.read(file, name: name, kind: kind) else { return nil }

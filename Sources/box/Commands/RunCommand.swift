@@ -99,6 +99,7 @@ struct Launcher {
             case "--card": card = true
             case "--continue": stage.continues = true
             case "--setup": options.setup = true
+            case "--learn": options.learn = true
             default:
                 at += 1
                 // A value that looks like an option is more likely a missing value.
@@ -126,11 +127,13 @@ struct Launcher {
         // Planned before anything is made, so that nothing is left of a command that is refused.
         let draft: Request
         let earlier: Stage?
+        let learning: Learning?
         do {
             earlier = try stage.earlier(project: options.project, name: options.name)
             draft = try Request(
                 options, words: words, session: earlier?.session ?? options.name ?? "draft", asks: !quiet,
                 controlGroups: seed.controlGroups)
+            learning = try Learning(options, hasNetwork: draft.plan.proxy != nil)
             if !quiet { TrustNotice.tell(draft.sources) }
             try draft.home?.prepare(quiet: quiet)
         } catch {
@@ -143,6 +146,7 @@ struct Launcher {
         #endif
         if earlier == nil, plan.stage != nil, !quiet { Launcher.tellOfWaiting(draft.facts) }
         let outcome: Outcome
+        let session: String
         let secrets: [String: String]
         do throws(SessionError) {
             secrets = try SecretValues.get(draft.policy.environment.from, home: draft.facts.user.home)
@@ -160,6 +164,7 @@ struct Launcher {
                     try SessionDirectory(name: options.name, stem: draft.stem, state: state)
                 }
             let name = directory.name
+            session = name
             plan.setVariable("BOX_SESSION", to: name)
             for (name, value) in secrets { plan.setVariable(name, to: value) }
             plan.setFilter(
@@ -167,7 +172,7 @@ struct Launcher {
                     profile: draft.policy.syscalls.profile, listens: plan.listens, kernel: draft.facts.kernel,
                     home: draft.facts.user.home, state: draft.facts.stateDirectory))
             let shown = plan
-            var session = PreparedSession(
+            var prepared = PreparedSession(
                 plan: plan, directory: directory, seed: seed, continuing: earlier,
                 policy: try draft.watch(), policyDigest: draft.sources.digest
             ) {
@@ -177,8 +182,8 @@ struct Launcher {
                     shown, title: draft.title, session: name, colour: Output.hasColour(2))
                 Output.raw(lines.joined(separator: "\n") + "\n")
             }
-            if !quiet { session.progress = CopyLine().show }
-            outcome = try session.run()
+            if !quiet { prepared.progress = CopyLine().show }
+            outcome = try prepared.run()
         } catch { throw Refusal(error) }
         if let message = outcome.message { Output.error(message) }
         if showsCard {
@@ -186,6 +191,7 @@ struct Launcher {
                 command: draft.stem, milliseconds: outcome.milliseconds, status: outcome.status)
             Output.raw(lines.map { "box: \($0)\n" }.joined())
         }
+        learning?.tell(session: session, sources: draft.sources)
         if let changes = outcome.changes, changes.count > 0 {
             try StageEnd(changes: changes, quiet: quiet, onExit: stage.onExit).run()
         }

@@ -80,7 +80,10 @@ struct TrustCommand: ParsableCommand {
         let green = Output.hasColour(1)
         Output.data("\(PolicySources.projectFileName) would add to the policy:\n")
         for wish in sources.wishes {
-            let place = wish.position.map { "\($0.line)" } ?? "-"
+            let line = wish.position.map { "\($0.line)" } ?? "-"
+            // What it extends is said by another file.
+            let isOwn = wish.source == PolicySources.projectFileName
+            let place = isOwn ? line : "\(wish.source.escapedForTerminal):\(line)"
             let text = "+ \(wish.text)".escapedForTerminal
             let shown = green ? "\u{1B}[32m\(text)\u{1B}[0m" : text
             Output.data("  \(place)\t\(shown)\n")
@@ -91,7 +94,7 @@ struct TrustCommand: ParsableCommand {
         let list = sources.wishes.map { wish in
             JSONOutput.object([
                 ("text", .text(wish.text)), ("key", .text(wish.path.joined(separator: "."))),
-                ("line", wish.position.map { .number($0.line) } ?? .null),
+                ("line", wish.position.map { .number($0.line) } ?? .null), ("source", .text(wish.source)),
             ])
         }
         Output.data(
