@@ -25,6 +25,9 @@ struct SessionNetwork: ~Copyable {
     /// The host's listening sockets of the plan, until the proxy gets them.
     private var hostListeners: [(kind: DoorSocket, number: CInt)]
 
+    /// Tunnels that a change of the policy's files closed, and that no command was told of yet.
+    private var unreported = 0
+
     private var waiting: [NetworkWork] = []
     private var current: NetworkWork?
     private var door: DoorProcess?
@@ -238,7 +241,16 @@ struct SessionNetwork: ~Copyable {
 
     private mutating func finish(tunnelsClosed: Int, _ log: inout NetworkLog) throws(SessionError) {
         guard let work = current.take() else { return }
-        log.finished(work, tunnelsClosed: tunnelsClosed)
+        var closed = tunnelsClosed
+        if case .reload = work.task {
+            // The file itself was followed before the command that wrote it could ask.
+            if work.client == nil {
+                unreported += closed
+            } else {
+                (closed, unreported) = (closed + unreported, 0)
+            }
+        }
+        log.finished(work, tunnelsClosed: closed)
         try goOn(&log)
     }
 
