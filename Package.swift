@@ -93,7 +93,8 @@ let package = Package(
             name: "BoxStageTests", dependencies: ["BoxStage", "BoxTypes", "BoxKernel", "CLinux"],
             swiftSettings: house),
         .testTarget(
-            name: "BoxSessionTests", dependencies: ["BoxSession", "BoxPolicy", "BoxTypes", "BoxKernel"],
+            name: "BoxSessionTests",
+            dependencies: ["BoxSession", "BoxAudit", "BoxPlan", "BoxPolicy", "BoxTypes", "BoxKernel"],
             swiftSettings: house),
         .testTarget(
             name: "BoxProxyTests", dependencies: ["BoxProxy", "BoxTypes"], path: "proxy/Tests",

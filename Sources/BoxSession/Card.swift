@@ -3,9 +3,10 @@ internal import BoxTypes
 
 /// The capability card: what the command may do, in one short block, before it starts.
 package enum Card {
-    /// The lines, in colour if `colour`; `title` stands for a command that says little; accepted missing protections are red.
+    /// The lines, in colour if `colour`; `title` stands for a command that says little, `allowing` is how a host is
+    /// allowed; accepted missing protections are red.
     package static func lines(
-        _ plan: Plan, title: String?, session: String, colour: Bool
+        _ plan: Plan, title: String?, session: String, colour: Bool, allowing: String = "box allow HOST"
     ) -> [String] {
         func bold(_ text: String) -> String { colour ? "\u{1B}[1m\(text)\u{1B}[0m" : text }
         func red(_ text: String) -> String { colour ? "\u{1B}[31m\(text)\u{1B}[0m" : text }
@@ -22,7 +23,7 @@ package enum Card {
             row(
                 "writes",
                 list(summary.writable) + (summary.writable.isEmpty ? "" : ", ") + "a private home and /tmp"))
-        lines.append(row("reaches", reach(plan)))
+        lines.append(row("reaches", reach(plan, allowing)))
         if let proxy = plan.proxy { lines += network(proxy, row) }
         lines.append(row("limits", summary.limits.joined(separator: ", ")))
         if !summary.workspace.isEmpty, let how = workspace(plan) { lines.append(row("project", how)) }
@@ -62,9 +63,9 @@ package enum Card {
         paths.map(\.string).joined(separator: " ").escapedForTerminal
     }
 
-    private static func reach(_ plan: Plan) -> String {
+    private static func reach(_ plan: Plan, _ allowing: String) -> String {
         guard let proxy = plan.proxy else { return "nothing: no network" }
-        guard !proxy.rules.allow.isEmpty else { return "nothing yet; to allow a host: box allow HOST" }
+        guard !proxy.rules.allow.isEmpty else { return "nothing yet; to allow a host: \(allowing)" }
         let denied = proxy.rules.deny.isEmpty ? "" : ", but not " + list(proxy.rules.deny)
         return list(proxy.rules.allow) + denied
     }

@@ -19,6 +19,9 @@ package struct PolicySources: Equatable, Sendable {
         package var file: String?
         /// The options.
         package var options = PolicyLayer(name: "command line")
+        /// A pipeline's run: what is missing is accepted by those who run it, not by the shipped policy, and `file` may be
+        /// a file of the checked-out project.
+        package var isPipeline = false
         package init() {}
     }
 
@@ -144,7 +147,8 @@ private struct Loader {
     func base() throws(PolicySourceError) -> PolicyLayer { try parse(Shipped.base, "base.toml") }
 
     func load(_ query: PolicySources.Query) throws(PolicySourceError) -> PolicySources {
-        let base = try base()
+        var base = try base()
+        if query.isPipeline { base.protections.acceptMissing = [] }
         var layers = [base]
         if let agent = query.agent { layers += try agentLayers(agent, base) }
         let user = try file { () throws(SessionError) in
@@ -158,7 +162,11 @@ private struct Loader {
         var above: [PolicyLayer] = []
         if let path = query.file {
             let wanted = try file { () throws(SessionError) in
-                try PolicyFile.read(path, name: path, kind: .user)
+                guard query.isPipeline, let project = query.project else {
+                    return try PolicyFile.read(path, name: path, kind: .user)
+                }
+                let owner = try places.owner(of: project)
+                return try PolicyFile.read(path, name: path, kind: .project(owner: owner))
             }
             guard let wanted else {
                 throw .file(

@@ -80,7 +80,7 @@ package struct Receipt: Equatable, Sendable {
         return lines
     }
 
-    private static func time(_ milliseconds: Int) -> String {
+    static func time(_ milliseconds: Int) -> String {
         if milliseconds < 1000 { return "\(milliseconds) ms" }
         return "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s"
     }

@@ -87,7 +87,14 @@ struct Sandbox: ~Copyable {
             if let owner { try give(error.write, to: owner) }
             return ([error.write], [error.read])
         case .pipes:
-            let (input, output, error) = (try Pipe().numbers(), try Pipe().numbers(), try Pipe().numbers())
+            let (input, output) = (try Pipe().numbers(), try Pipe().numbers())
+            var error = try Pipe().numbers()
+            if HostStreams().outputsAreOneFile {
+                // Then they are one inside, too: what is written to both keeps its order. The other end reads nothing.
+                let shared = try check("fcntl(F_DUPFD_CLOEXEC)", box_fcntl_dupfd_cloexec(output.write, 0))
+                close(error.write)
+                error.write = shared
+            }
             // Opened anew inside (/dev/stdout) a pipe asks for its owner, which root is not there.
             if let owner {
                 for pipe in [input.read, output.write, error.write] { try give(pipe, to: owner) }

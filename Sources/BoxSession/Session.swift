@@ -16,11 +16,20 @@ package struct Outcome: Equatable, Sendable {
     package var milliseconds = 0
     /// What was changed in the staged project; nil where nothing was staged, or the command never ran.
     package var changes: StageSummary?
+    /// The limit that ended the command; nil if none did.
+    package var limit: LimitHit?
 
     package init(status: Int32, message: String? = nil) {
         self.status = status
         self.message = message
     }
+}
+
+/// A limit that ended a command: `time`, `memory` or `disk`.
+package struct LimitHit: Equatable, Sendable {
+    package let name: String
+    /// What it was, for people.
+    package let detail: String
 }
 
 /// The exit statuses that box itself gives; any other is the command's own.

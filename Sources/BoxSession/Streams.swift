@@ -34,6 +34,17 @@ package struct HostStreams: Hashable, Sendable {
     }
 }
 
+extension HostStreams {
+    /// Whether standard output and standard error are one pipe, one socket or one file: `2>&1`. Terminals are left out,
+    /// because a filter is behind each of their streams.
+    var outputsAreOneFile: Bool {
+        var (first, second) = (stat(), stat())
+        guard unsafe fstat(output, &first) == 0, unsafe fstat(error, &second) == 0 else { return false }
+        return first.st_mode & S_IFMT != S_IFCHR && first.st_dev == second.st_dev
+            && first.st_ino == second.st_ino
+    }
+}
+
 /// How the sandbox's standard streams are made.
 package enum StreamLayout: Hashable, Sendable {
     /// A pty inside the sandbox. Standard error is a pipe of its own where the host's is no terminal, so that

@@ -30,6 +30,8 @@ struct Supervisor: ~Copyable {
     private var isStopped = false
     /// Why the session ends before its command does; nil if it does not.
     var endedBecause: String?
+    /// The limit that made it end.
+    private var limitHit: LimitHit?
 
     /// When the command is asked to end, and when it is ended.
     private enum Deadline {
@@ -133,6 +135,7 @@ struct Supervisor: ~Copyable {
                 message: "the command was ended after \(plan.timeout ?? 0) s (--timeout)")
         }
         let receipt = receipt
+        var limit = limitHit
         let memoryLimit = plan.controlGroup?.memoryBytes
         let end = try sandbox.end()
         end.remains.endInput()
@@ -156,6 +159,12 @@ struct Supervisor: ~Copyable {
             final.message = "output was lost: \(failure)"
         }
         final.receipt = receipt
+        if final.status == ExitStatus.timeout, final.message != nil, let timeout = plan.timeout {
+            limit = LimitHit(name: "time", detail: "\(timeout) s")
+        } else if end.ranOutOfMemory, let memoryLimit {
+            limit = LimitHit(name: "memory", detail: "\(ByteSize(bytes: Int(clamping: memoryLimit)))")
+        }
+        final.limit = limit
         return final
     }
 
@@ -214,6 +223,7 @@ struct Supervisor: ~Copyable {
     private mutating func watchStage(_ ready: [Ready]) throws(SessionError) {
         guard endedBecause == nil, let why = try watch?.serve(ready) else { return }
         endedBecause = "the command was ended: \(why)"
+        limitHit = LimitHit(name: "disk", detail: why)
         // At once, while there is room.
         try sandbox.kill()
     }

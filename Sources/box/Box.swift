@@ -1,4 +1,5 @@
 import ArgumentParser
+import BoxPlan
 import BoxSession
 import Glibc
 
@@ -17,6 +18,7 @@ struct Box: ParsableCommand {
             PendingCommand.self, PublishCommand.self, DiffCommand.self, ApplyCommand.self, UndoCommand.self,
             DiscardCommand.self,
             InitCommand.self, TrustCommand.self, PolicyCommand.self, ProfilesCommand.self, DoctorCommand.self,
+            CICommand.self,
         ])
 
     /// Runs the command that the arguments name, and exits.
@@ -59,6 +61,7 @@ struct Box: ParsableCommand {
         switch arguments.first {
         case "run": return try withWords(RunCommand.self, rest) { $0.words = $1 }
         case "plan": return try withWords(PlanCommand.self, rest) { $0.words = $1 }
+        case "ci": return try withWords(CICommand.self, rest) { $0.words = $1 }
         default: return try parseAsRoot(arguments)
         }
     }
@@ -93,7 +96,8 @@ struct Box: ParsableCommand {
     /// Where the agent's name or the `--` stands. Every option but these flags has a value.
     private static func firstWord(in arguments: ArraySlice<String>) -> Int {
         let flags: Set = [
-            "-q", "--quiet", "--card", "--continue", "--setup", "--json", "--learn", "-h", "--help",
+            "-q", "--quiet", "--card", "--continue", "--setup", "--json", "--learn", "--fail-on-denied", "-h",
+            "--help",
             "--version",
         ]
         var at = arguments.startIndex
@@ -110,6 +114,8 @@ struct Box: ParsableCommand {
 struct Refusal: Error {
     let message: String
     let status: Int32
+    /// The protections that are missing, if it is for that.
+    var missing: [Plan.ProtectionState] = []
 
     init(_ message: String, status: Int32 = ExitStatus.refused) {
         self.message = message
@@ -117,6 +123,11 @@ struct Refusal: Error {
     }
 
     init(_ error: some Error & CustomStringConvertible) { self.init(error.description) }
+
+    init(plan error: PlanError) {
+        self.init(error)
+        if case .missing(let states) = error { missing = states }
+    }
 }
 
 /// The command ended; its status is box's.

@@ -37,6 +37,8 @@ struct OptionValues: Equatable {
     /// At the end, say which policy would have allowed what was refused.
     var learn = false
     var learnTo: String?
+    /// Of `box ci`: see `PolicySources.Query`.
+    var isPipeline = false
 
     /// Puts one option's value in its place; false for an option that is not of these.
     mutating func take(_ option: String, _ value: String) -> Bool {

@@ -58,7 +58,7 @@ struct Request {
         request.terminal = isatty(0) == 1 && isatty(1) == 1
         do throws(PlanError) {
             plan = try Planner.plan(policy: policy, facts: facts, request: request)
-        } catch { throw Refusal(error) }
+        } catch { throw Refusal(plan: error) }
         self.sources = sources
         self.query = query
         self.policy = policy
@@ -79,6 +79,17 @@ struct Request {
         }
     }
 
+    /// Whether `--policy` names the project's own file, so that all of it holds.
+    var namesProjectFile: Bool {
+        guard let file = query.file, let project = query.project else { return false }
+        let own = "\(project)/\(PolicySources.projectFileName)"
+        // Neither could be read through a link.
+        guard let one = try? FileStatus.of(file, following: false),
+            let other = try? FileStatus.of(own, following: false)
+        else { return false }
+        return one == other
+    }
+
     /// What the layers of the policy are looked for with.
     static func query(
         _ options: OptionValues, agent: String?, directory: String
@@ -87,6 +98,7 @@ struct Request {
         query.agent = agent
         query.file = options.policy
         query.options = try options.layer()
+        query.isPipeline = options.isPipeline
         do throws(SessionError) { query.project = try HostFacts.Project.canonicalPath(of: directory) } catch {
             throw Refusal(error)
         }

@@ -77,6 +77,8 @@ struct Launcher {
     let card: Bool
     /// Which stage it works in, and what becomes of it.
     var stage = StageValues()
+    /// Is told of each stage of the run, and then speaks to the user itself.
+    var watcher: (any LaunchWatcher)?
     /// Only a debug build can leave a layer out.
     var droppedLayer: String?
 
@@ -135,6 +137,7 @@ struct Launcher {
                 controlGroups: seed.controlGroups)
             learning = try Learning(options, hasNetwork: draft.plan.proxy != nil)
             if !quiet { TrustNotice.tell(draft.sources) }
+            watcher?.planned(draft)
             try draft.home?.prepare(quiet: quiet)
         } catch {
             seed.discard()
@@ -177,6 +180,7 @@ struct Launcher {
                 policy: try draft.watch(), policyDigest: draft.sources.digest
             ) {
                 if shown.stage?.copies == true, !quiet { CopyLine().clear() }
+                watcher?.ready(shown, session: name)
                 guard showsCard else { return }
                 let lines = Card.lines(
                     shown, title: draft.title, session: name, colour: Output.hasColour(2))
@@ -185,7 +189,8 @@ struct Launcher {
             if !quiet { prepared.progress = CopyLine().show }
             outcome = try prepared.run()
         } catch { throw Refusal(error) }
-        if let message = outcome.message { Output.error(message) }
+        watcher?.ended(outcome, plan: plan)
+        if let message = outcome.message, watcher == nil { Output.error(message) }
         if showsCard {
             let lines = outcome.receipt.lines(
                 command: draft.stem, milliseconds: outcome.milliseconds, status: outcome.status)
