@@ -127,15 +127,16 @@ struct Supervisor: ~Copyable {
     consuming func finish() throws(SessionError) -> Outcome {
         let started = hasStarted
         var result = outcome
+        var limit = limitHit
         if let endedBecause {
             result = Outcome(status: ExitStatus.signal(SIGTERM), message: endedBecause)
         } else if case .killing(_, ExitStatus.timeout)? = deadline {
             result = Outcome(
                 status: ExitStatus.timeout,
                 message: "the command was ended after \(plan.timeout ?? 0) s (--timeout)")
+            limit = LimitHit(name: "time", detail: "\(plan.timeout ?? 0) s")
         }
         let receipt = receipt
-        var limit = limitHit
         let memoryLimit = plan.controlGroup?.memoryBytes
         let end = try sandbox.end()
         end.remains.endInput()
@@ -159,9 +160,7 @@ struct Supervisor: ~Copyable {
             final.message = "output was lost: \(failure)"
         }
         final.receipt = receipt
-        if final.status == ExitStatus.timeout, final.message != nil, let timeout = plan.timeout {
-            limit = LimitHit(name: "time", detail: "\(timeout) s")
-        } else if end.ranOutOfMemory, let memoryLimit {
+        if end.ranOutOfMemory, let memoryLimit {
             limit = LimitHit(name: "memory", detail: "\(ByteSize(bytes: Int(clamping: memoryLimit)))")
         }
         final.limit = limit

@@ -152,8 +152,9 @@ final class CIRun: LaunchWatcher {
             write(log.finding(.error, "box", message))
             if report.exitStatus == 0 { report.exitStatus = ExitStatus.denied }
         }
-        guard log.format == .github, let path = CIRun.runnerVariables["GITHUB_STEP_SUMMARY"], !path.isEmpty
-        else { return report.exitStatus }
+        guard let path = CIRun.runnerVariables["GITHUB_STEP_SUMMARY"], !path.isEmpty else {
+            return report.exitStatus
+        }
         do throws(SessionError) { try StepSummary.append(report.markdown, to: path) } catch {
             write(log.finding(.warning, "box", error.description))
         }
