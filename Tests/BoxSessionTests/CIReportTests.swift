@@ -14,7 +14,7 @@ import Testing
         "x\n::error::y", "##[error]z", "a|b", "`c`", "<d>&amp;", "]]>", "\"e'", "*f*_g_", "[h](i)",
         "\u{1B}[31m",
         "\u{FFFE}\u{FFFF}", "\u{0}\u{8}", "\u{202E}j", "k%0Al,m:n", "", String(repeating: "o", count: 5000),
-        "www.p.example", "\u{1F600}",
+        "www.p.example", "\u{1F600}", "q\r\n::error::r", "www.\u{301}s",
     ]
 
     /// A run that was refused all of these, and reached and was held back at them too.
@@ -34,6 +34,10 @@ import Testing
             command: ["make"] + names, started: "2026-01-01T00:00:00.000Z", failsOnDenied: failsOnDenied)
         report.take(outcome, plan: plan)
         report.notices = names
+        report.protections = [
+            Plan.ProtectionState(.seccomp, .enforced, detail: "on"),
+            Plan.ProtectionState(.memoryLimit, .accepted, detail: names.joined(), fix: names.joined()),
+        ]
         return report
     }
 
@@ -89,7 +93,10 @@ import Testing
         #expect(CILog.property("a%b\r\nc:d,e") == "a%25b%0D%0Ac%3Ad%2Ce")
         #expect(CILog(.github).finding(.error, "a: b", "c\n::d::") == "::error title=a%3A b::c%0A::d::\n")
         #expect(CILog.harmless("  ::error::x") == "box:   ::error::x")
-        #expect(CILog.harmless("x ##[error]y\n::z") == "x ##\\[error]y ::z")
+        #expect(CILog.harmless("x ##[error]y\r\n::z") == "x ##\\[error]y  ::z")
+        // A mark that joins what is before it to one character.
+        #expect(CILog.harmless("::\u{301}e::x").hasPrefix("box: "))
+        #expect(CILog.harmless("##[\u{301}e]x").unicodeScalars.contains("\\"))
     }
 
     @Test func `lists are bounded and say so`() throws {

@@ -76,21 +76,38 @@ package struct CILog: Sendable {
     }
 
     // MARK: - Workflow commands
+    // By scalars: for a String, a return and a newline are one character, which is neither of both.
 
     /// The value of a command, which goes on to the end of the line.
-    static func data(_ text: String) -> String {
-        text.replacing("%", with: "%25").replacing("\r", with: "%0D").replacing("\n", with: "%0A")
-    }
+    static func data(_ text: String) -> String { escaped(text, ["%", "\r", "\n"]) }
 
     /// The value of a command's property, which a comma or a colon ends.
-    static func property(_ text: String) -> String {
-        data(text).replacing(":", with: "%3A").replacing(",", with: "%2C")
+    static func property(_ text: String) -> String { escaped(text, ["%", "\r", "\n", ":", ","]) }
+
+    private static func escaped(_ text: String, _ special: Set<Unicode.Scalar>) -> String {
+        var out = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            guard special.contains(scalar) else {
+                out.append(scalar)
+                continue
+            }
+            let digits = String(scalar.value, radix: 16, uppercase: true)
+            out.append(contentsOf: ("%" + (digits.count == 1 ? "0" : "") + digits).unicodeScalars)
+        }
+        return String(out)
     }
 
     /// A line that is no command: neither one of the present form, at a line's beginning, nor one of the old form, which
     /// may be anywhere in it.
     static func harmless(_ line: String) -> String {
-        let text = line.replacing("##[", with: "##\\[").replacing("\n", with: " ").replacing("\r", with: " ")
-        return text.drop { $0.isWhitespace }.hasPrefix("::") ? "box: " + text : text
+        var out: [Unicode.Scalar] = []
+        for scalar in line.unicodeScalars {
+            if scalar == "[", out.suffix(2) == ["#", "#"] { out.append("\\") }
+            out.append(scalar == "\n" || scalar == "\r" ? " " : scalar)
+        }
+        if out.drop(while: \.properties.isWhitespace).starts(with: "::".unicodeScalars) {
+            out.insert(contentsOf: "box: ".unicodeScalars, at: 0)
+        }
+        return String(String.UnicodeScalarView(out))
     }
 }

@@ -76,14 +76,15 @@ extension CIReport {
         var out = ""
         for scalar in text.cut(to: 300).escapedForTerminal.unicodeScalars {
             switch scalar {
+            // A name that begins so becomes a link by itself.
+            case "." where out.utf8.suffix(3).elementsEqual("www".utf8): out += "&#46;"
             case "a"..."z", "A"..."Z", "0"..."9", " ", "-", ".", ",", "/", "=", "+", "(", ")", "%", ";", "?":
                 out.unicodeScalars.append(scalar)
             case _ where scalar.isASCII: out += "&#\(scalar.value);"
             default: out.unicodeScalars.append(scalar)
             }
         }
-        // A name that begins so becomes a link by itself.
-        return out.replacing("www.", with: "www&#46;")
+        return out
     }
 
     /// The same, set as code.

@@ -120,7 +120,9 @@ struct FakeRunner {
 
     init(reading text: String) {
         // A carriage return does not end a line for it, and blanks before a command count as nothing.
-        for line in text.split(separator: "\n").map({ $0.drop(while: \.isWhitespace) }) {
+        for line in text.utf8.split(separator: UInt8(ascii: "\n")).map({
+            Substring($0).drop(while: \.isWhitespace)
+        }) {
             guard let name = FakeRunner.command(in: line) else { continue }
             if let wanted = token {
                 if name == wanted { token = nil }
