@@ -47,7 +47,10 @@ let package = Package(
             name: "BoxKernel", dependencies: ["BoxTypes", "CLinux", "CSeccomp", "CCap", "CNetlink"],
             swiftSettings: house),
         // Row 3
-        .target(name: "BoxAudit", dependencies: ["BoxTypes", "BoxKernel"], swiftSettings: house),
+        .target(
+            name: "BoxAudit",
+            dependencies: ["BoxTypes", "BoxKernel", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: house),
         .target(
             name: "BoxStage",
             dependencies: [

@@ -53,6 +53,18 @@ package struct Descriptor: ~Copyable {
         return bytes
     }
 
+    /// Reads at an offset; an empty result is the end of the file.
+    package borrowing func read(at offset: Int, upTo count: Int) throws(KernelError) -> [UInt8] {
+        var code: CInt = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            let got = retry { unsafe pread(number, buffer.baseAddress, count, offset) }
+            if got < 0 { code = errno }
+            filled = max(got, 0)
+        }
+        guard code == 0 else { throw KernelError(call: "pread", code: code) }
+        return bytes
+    }
+
     /// Reads to the end of the file; more than `limit` bytes is `EFBIG`.
     package borrowing func readAll(limit: Int) throws(KernelError) -> [UInt8] {
         // One more than the size, so that the end is seen by the second read at the latest.

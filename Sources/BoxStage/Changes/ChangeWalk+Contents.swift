@@ -220,17 +220,6 @@ package enum Contents {
 }
 
 extension Descriptor {
-    /// Reads at an offset; an empty result is the end of the file.
-    package borrowing func read(at offset: Int, upTo count: Int) throws(KernelError) -> [UInt8] {
-        var code: CInt = 0
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            let got = retry { unsafe pread(number, buffer.baseAddress, count, offset) }
-            if got < 0 { code = errno }
-            filled = max(got, 0)
-        }
-        guard code == 0 else { throw KernelError(call: "pread", code: code) }
-        return bytes
-    }
     /// The whole content from the beginning, wherever the file's position is; more than `limit` bytes is `EFBIG`.
     fileprivate borrowing func contents(limit: Int) throws(KernelError) -> [UInt8] {
         var all: [UInt8] = []
