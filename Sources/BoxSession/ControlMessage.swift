@@ -10,9 +10,14 @@ package enum ControlRequest: Equatable, Sendable {
     case publish([PublishedPort])
     /// The rules as the policy's files say now.
     case reload
+    /// The session is to end: its command is asked to, and after so many milliseconds it is ended.
+    case stop(within: Int)
 
     /// The first byte of every message: another build of box may speak otherwise.
-    static let version: UInt8 = 2
+    static let version: UInt8 = 3
+
+    /// The longest time that a command may be given to end, in milliseconds: a day.
+    package static let longestGrace = 86_400_000
 
     package var wire: [UInt8] {
         var writer = WireWriter()
@@ -30,6 +35,9 @@ package enum ControlRequest: Equatable, Sendable {
             writer.write(UInt8(3))
             writer.write(ports) { $0.write($1.description) }
         case .reload: writer.write(UInt8(4))
+        case .stop(let milliseconds):
+            writer.write(UInt8(5))
+            writer.write(milliseconds)
         }
         return writer.bytes
     }
@@ -45,6 +53,12 @@ package enum ControlRequest: Equatable, Sendable {
                 try reader.list { (reader: inout WireReader) throws(WireError) in try reader.publishedPort() }
             )
         case 4: self = .reload
+        case 5:
+            let milliseconds = try reader.int()
+            guard (0...ControlRequest.longestGrace).contains(milliseconds) else {
+                throw reader.malformed("time")
+            }
+            self = .stop(within: milliseconds)
         default: throw reader.malformed("request")
         }
         try reader.finish()
@@ -113,15 +127,19 @@ package struct SessionStatus: Equatable, Sendable {
     package var network: Network
     package var rules: NetworkRules
     package var published: [PublishedPort]
+    /// Requests that were refused so far.
+    package var refusals: Int
 
     package init(
-        name: String, supervisor: Int32, network: Network, rules: NetworkRules, published: [PublishedPort]
+        name: String, supervisor: Int32, network: Network, rules: NetworkRules, published: [PublishedPort],
+        refusals: Int = 0
     ) {
         self.name = name
         self.supervisor = supervisor
         self.network = network
         self.rules = rules
         self.published = published
+        self.refusals = refusals
     }
 
     fileprivate func write(to writer: inout WireWriter) {
@@ -130,6 +148,7 @@ package struct SessionStatus: Equatable, Sendable {
         writer.write(network.rawValue)
         rules.write(to: &writer)
         writer.write(published) { $0.write($1.description) }
+        writer.write(refusals)
     }
 
     fileprivate init(from reader: inout WireReader) throws(WireError) {
@@ -139,6 +158,7 @@ package struct SessionStatus: Equatable, Sendable {
         self.network = network
         rules = try NetworkRules(from: &reader)
         published = try reader.list { (r: inout WireReader) throws(WireError) in try r.publishedPort() }
+        refusals = try reader.int()
     }
 }
 

@@ -21,6 +21,9 @@ package struct Receipt: Equatable, Sendable {
     /// By the host and the limit's name.
     package private(set) var limited: [Target: [String: Int]] = [:]
 
+    /// Requests that were refused, or ran into a limit.
+    package private(set) var refusals = 0
+
     package init() {}
 
     package static func == (left: Receipt, right: Receipt) -> Bool {
@@ -29,6 +32,7 @@ package struct Receipt: Equatable, Sendable {
 
     /// Takes an event of the network door into account.
     package mutating func count(_ event: Event) {
+        refusals += Receipt.refusals(event)
         guard case .text(let host)? = event["host"] else { return }
         let port = if case .number(let number)? = event["port"] { number } else { 0 }
         let target = Target(host: host, port: port)
@@ -52,6 +56,17 @@ package struct Receipt: Equatable, Sendable {
             let count = if case .number(let number)? = event["count"] { number } else { 1 }
             limited[target, default: [:]][limit, default: 0] += count
         case .policyChange, .sessionStart, .sessionEnd, .limit, .apply, .undo, .discard: break
+        }
+    }
+
+    private static func refusals(_ event: Event) -> Int {
+        let count = if case .number(let number)? = event["count"] { max(1, number) } else { 1 }
+        switch event.kind {
+        case .netDeny: return count
+        // A rate that slows a connection down refuses nothing.
+        case .netLimit: return event["limit"] == .text("bytes_per_second") ? 0 : count
+        case .netAllow, .netClose, .policyChange, .sessionStart, .sessionEnd, .limit, .apply, .undo, .discard:
+            return 0
         }
     }
 

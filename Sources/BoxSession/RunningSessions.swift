@@ -13,6 +13,14 @@ package struct RunningSession: Sendable {
     package let workspace: String
     private let directory: String
 
+    /// The session as it was found in the store.
+    init(_ session: StoredSession) {
+        name = session.name
+        project = session.project
+        workspace = session.workspace
+        directory = session.directory
+    }
+
     fileprivate init?(_ name: String, in sessions: String) {
         directory = sessions + "/" + name
         // Only a session that runs has a socket, but one that was killed leaves it behind.
@@ -25,8 +33,11 @@ package struct RunningSession: Sendable {
         workspace = record.text("workspace") ?? ""
     }
 
-    /// Asks the session's supervisor and waits for its answer; nil if the session does not run any more.
-    package func ask(_ request: ControlRequest) throws(SessionError) -> ControlReply? {
+    /// Asks the session's supervisor and waits for its answer, at most for so many milliseconds; nil if the session does
+    /// not run any more.
+    package func ask(
+        _ request: ControlRequest, patience: Int = RunningSession.patience
+    ) throws(SessionError) -> ControlReply? {
         let step = "talk to the session \(name)"
         do throws(KernelError) {
             let place = try Descriptor.open(directory, O_RDONLY | BOX_O_DIRECTORY)
@@ -38,7 +49,7 @@ package struct RunningSession: Sendable {
                 throw KernelError(call: "connect", code: code)
             }
             try ControlSocket.send(request.wire, to: socket.number)
-            guard try !poll([PollEntry(socket.number, .read)], timeout: RunningSession.patience).isEmpty
+            guard try !poll([PollEntry(socket.number, .read)], timeout: patience).isEmpty
             else {
                 throw KernelError(call: "poll", code: ETIMEDOUT)
             }
@@ -51,7 +62,57 @@ package struct RunningSession: Sendable {
     }
 
     /// A supervisor that takes longer is stopped (^Z) or stuck; in milliseconds.
-    private static let patience = 20_000
+    package static let patience = 20_000
+
+    /// What the supervisors of these sessions say of them, those that answer in that time, in milliseconds. All are asked
+    /// at once.
+    package static func statuses(
+        of sessions: [StoredSession], within milliseconds: Int
+    ) throws(SessionError) -> [String: SessionStatus] {
+        var found: [String: SessionStatus] = [:]
+        var waiting: [CInt: String] = [:]
+        defer { for number in waiting.keys { close(number) } }
+        for session in sessions {
+            if let socket = try begin(.status, session.directory) { waiting[socket] = session.name }
+        }
+        let end = Clock.milliseconds() + milliseconds
+        do throws(KernelError) {
+            while !waiting.isEmpty, Clock.milliseconds() < end {
+                let entries = waiting.keys.map { PollEntry($0, .read) }
+                for ready in try poll(entries, timeout: end - Clock.milliseconds()) {
+                    guard let name = waiting.removeValue(forKey: ready.descriptor) else { continue }
+                    let socket = Descriptor(owning: ready.descriptor)
+                    if let status = try answer(socket) { found[name] = status }
+                }
+            }
+            return found
+        } catch { throw SessionError(step: "ask the sessions that run", error) }
+    }
+
+    /// Sends a request without waiting; nil if nobody takes it.
+    private static func begin(_ request: ControlRequest, _ directory: String) throws(SessionError) -> CInt? {
+        do throws(KernelError) {
+            let place = try Descriptor.open(directory, O_RDONLY | BOX_O_DIRECTORY)
+            let socket = try ControlSocket.make()
+            try socket.setNonBlocking(true)
+            guard unsafe box_connect_unix(socket.number, ControlSocket.path(in: place)) == 0 else {
+                return nil
+            }
+            try ControlSocket.send(request.wire, to: socket.number)
+            return socket.release()
+        } catch {
+            // It ends just now.
+            if [ENOENT, EPIPE, ECONNRESET, ENOTCONN, EAGAIN].contains(error.code) { return nil }
+            throw SessionError(step: "ask the sessions that run", error)
+        }
+    }
+
+    private static func answer(_ socket: borrowing Descriptor) throws(KernelError) -> SessionStatus? {
+        guard let (bytes, descriptors) = try ControlSocket.receive(socket.number) else { return nil }
+        for number in descriptors { close(number) }
+        guard case .status(let status)? = try? ControlReply(wire: bytes) else { return nil }
+        return status
+    }
 
     /// All that seem to run for this user, by name.
     package static func all() throws(SessionError) -> [RunningSession] {

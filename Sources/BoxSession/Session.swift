@@ -53,6 +53,9 @@ package struct PreparedSession: ~Copyable {
     private let onReady: () -> Void
     private var policy: PolicyWatch?
     private let policyDigest: String
+    /// The agent's name, and what the session's name was made from.
+    private let agent: String?
+    private let stem: String
     private let started = Clock.milliseconds()
     /// Is told how far a copy of the project is; false stops it.
     package var progress: (CopyProgress) -> Bool = { _ in true }
@@ -62,7 +65,7 @@ package struct PreparedSession: ~Copyable {
     package init(
         plan: Plan, directory: consuming SessionDirectory, seed: consuming SandboxSeed,
         continuing earlier: Stage? = nil, policy: consuming PolicyWatch? = nil, policyDigest: String = "",
-        onReady: @escaping () -> Void
+        agent: String? = nil, stem: String = "", onReady: @escaping () -> Void
     ) {
         self.seed = .some(consume seed)
         self.earlier = earlier
@@ -71,6 +74,8 @@ package struct PreparedSession: ~Copyable {
         self.onReady = onReady
         self.policy = policy
         self.policyDigest = policyDigest
+        self.agent = agent
+        self.stem = stem
     }
 
     private mutating func placeStage() throws(SessionError) {
@@ -179,11 +184,16 @@ package struct PreparedSession: ~Copyable {
             fields(state: state, started: startTime) + [
                 ("ended", .text(Timestamp.now())), ("exit_status", .number(Int(outcome.status))),
                 ("changes", .number(outcome.changes?.count ?? 0)),
+                ("refusals", .number(outcome.receipt.refusals)),
+                // What was written until now cannot be cut off unseen.
+                ("chain", .text(directory.log.digest)),
             ])
     }
 
     private borrowing func fields(state: String, started: String) -> [(String, JSONOutput)] {
         [
+            ("agent", .optional(agent)),
+            ("stem", .text(stem)),
             ("command", .texts(plan.command)),
             ("project", .text((plan.project ?? plan.workingDirectory).string)),
             ("workspace", .text(plan.summary.workspace.isEmpty ? "none" : plan.summary.workspace)),

@@ -80,7 +80,11 @@ package struct SessionDirectory: ~Copyable {
                 let code = errno
                 guard code != EEXIST else {
                     throw SessionError(
-                        step: step, reason: "there is a session \(name) already. Choose another --name")
+                        step: step,
+                        reason: SessionLock.isHeld(sessions + "/" + name)
+                            ? "a session \(name) runs already. Choose another --name"
+                            : "there is a session \(name) already. Choose another --name, or remove it: "
+                                + "box rm \(name)")
                 }
                 throw SessionError(step: step, KernelError(call: "mkdir", code: code, subject: sessions))
             }
@@ -115,14 +119,10 @@ package struct SessionDirectory: ~Copyable {
 
     /// Writes `session.json` anew, whole or not at all.
     package borrowing func record(_ fields: [(String, JSONOutput)]) throws(SessionError) {
-        let text = JSONOutput.object([("version", .number(1)), ("name", .text(name))] + fields).pretty + "\n"
-        let temporary = path + "/session.json.new"
-        do throws(KernelError) {
-            let flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
-            let file = try Descriptor.open(temporary, flags, mode: 0o600)
-            try file.write(all: Array(text.utf8))
-            try check("rename", unsafe rename(temporary, path + "/session.json"), temporary)
-        } catch { throw SessionError(step: "write the session's record", error) }
+        let record = JSONOutput.object([("version", .number(1)), ("name", .text(name))] + fields)
+        do throws(KernelError) { try SessionRecordFile.write(record, in: path) } catch {
+            throw SessionError(step: "write the session's record", error)
+        }
     }
 
     /// Appends to the log; a log that cannot be written ends the session.

@@ -159,10 +159,12 @@ package struct StagedSession: Sendable {
     /// Notes whether it still has changes that wait.
     package func noteWaiting() throws(SessionError) {
         guard let stage else { return }
-        let waits = try hasChanges(stage)
-        do throws(StageError) { try WaitingStages.set(stage, waits: waits) } catch {
-            throw SessionError(step: error.step, reason: error.reason, hint: error.hint)
-        }
+        var count = 0
+        do throws(StageError) {
+            try ChangeWalk(stage).forEach { _ in count += 1 }
+            try WaitingStages.set(stage, waits: count > 0)
+        } catch { throw SessionError(step: error.step, reason: error.reason, hint: error.hint) }
+        try StoredSession.note(changes: count, in: directory)
     }
 }
 

@@ -40,6 +40,10 @@ extension Supervisor {
                 try network?.change(change, for: client, &log)
             }
         case .reload: try reload(for: client, &log)
+        case .stop(let milliseconds):
+            // It may have no time left to answer later.
+            control?.answer(client, .done(ControlOutcome()))
+            try stop(within: milliseconds)
         case .publish(let ports):
             guard network != nil else {
                 log.answers.append((client, .refused("it has no network (--net none)")))
@@ -101,7 +105,7 @@ extension Supervisor {
         let state: SessionStatus.Network = isOpen.map { $0 ? .open : .closed } ?? .none
         return SessionStatus(
             name: name, supervisor: getpid(), network: state, rules: network?.rules ?? NetworkRules(),
-            published: network?.published ?? [])
+            published: network?.published ?? [], refusals: receipt.refusals)
     }
 
     /// Writes down, counts, tells and answers what the network had to say.

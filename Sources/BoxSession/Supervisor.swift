@@ -232,6 +232,24 @@ struct Supervisor: ~Copyable {
         deadline = .killing(at: Clock.milliseconds() + Supervisor.grace, status: status)
     }
 
+    /// Ends the session because the user wants it: its command is asked, and has so many milliseconds.
+    mutating func stop(within milliseconds: Int) throws(SessionError) {
+        guard hasStarted else {
+            throw SessionError(step: "start", reason: "it was stopped before the command began (box stop)")
+        }
+        if endedBecause == nil { endedBecause = "the session was stopped (box stop)" }
+        guard milliseconds > 0 else {
+            try sandbox.kill()
+            return
+        }
+        try sandbox.order(.signal(SIGTERM))
+        // One that is stopped (^Z) could not take it.
+        try sandbox.order(.signal(SIGCONT))
+        let end = Clock.milliseconds() + milliseconds
+        if case .killing(let at, _)? = deadline, at < end { return }
+        deadline = .killing(at: end, status: ExitStatus.signal(SIGTERM))
+    }
+
     private mutating func checkTime() throws(SessionError) {
         switch deadline {
         case nil: return

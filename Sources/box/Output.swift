@@ -13,6 +13,9 @@ enum Output {
     /// Data to standard output.
     static func data(_ text: String) { write(text, to: 1) }
 
+    /// Data to standard output, as bytes.
+    static func data(_ bytes: [UInt8]) { write(bytes[...], to: 1) }
+
     /// Whether a stream takes colours: a terminal, and the user did not say no.
     static func hasColour(_ descriptor: CInt) -> Bool {
         let refused = unsafe getenv("NO_COLOR") != nil
@@ -21,7 +24,11 @@ enum Output {
     }
 
     private static func write(_ text: String, to descriptor: CInt) {
-        var rest = Array(text.utf8)[...]
+        write(Array(text.utf8)[...], to: descriptor)
+    }
+
+    private static func write(_ bytes: ArraySlice<UInt8>, to descriptor: CInt) {
+        var rest = bytes
         while !rest.isEmpty {
             let wrote = unsafe rest.withUnsafeBytes { raw in
                 unsafe Glibc.write(descriptor, raw.baseAddress, raw.count)

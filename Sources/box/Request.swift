@@ -18,6 +18,8 @@ struct Request {
     let home: AgentSetup?
     /// What is said to run where the command itself says little: a script of a profile.
     let title: String?
+    /// The agent whose profile counts; nil for a command under the base profile.
+    let agent: String?
     /// The first part of a name that is made for the session.
     let stem: String
 
@@ -66,6 +68,7 @@ struct Request {
         title =
             policy.agent?.script == nil || !meaning.isAgent
             ? nil : "\(meaning.agent ?? "") (a script of its profile)"
+        agent = meaning.agent
         stem = meaning.agent ?? SessionDirectory.stem(of: command[0])
     }
 
