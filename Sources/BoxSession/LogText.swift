@@ -29,8 +29,8 @@ package struct LogText: Sendable {
         }
         let (word, tone, what) = LogText.parts(entry)
         let name = word.escapedForTerminal
-        let padded = name + String(repeating: " ", count: max(0, 9 - name.count))
-        lines.append("\(painted(time, .quiet))  \(painted(padded, tone))  \(what.escapedForTerminal)")
+        let gap = what.isEmpty ? "" : String(repeating: " ", count: max(0, 9 - name.count) + 2)
+        lines.append("\(painted(time, .quiet))  \(painted(name, tone))\(gap)\(what.escapedForTerminal)")
         return lines
     }
 

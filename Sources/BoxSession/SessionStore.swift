@@ -113,20 +113,17 @@ extension StoredSession {
         case .running: return false
         case .finished, .failed, .interrupted, .damaged:
             if let ended = ended.flatMap(Timestamp.milliseconds(of:)) { return ended < time }
-            let places = isDirectory ? ["", "/session.json", "/events.jsonl"] : [""]
-            return places.allSatisfy { place in
-                guard let status = try? FileStatus.of(directory + place, following: false) else {
-                    return true
-                }
-                return status.modified * 1000 < time
-            }
+            let files = isDirectory ? ["/session.json", "/events.jsonl"] : []
+            let known = files.compactMap { try? FileStatus.of(directory + $0, following: false).modified }
+            // The directory itself changes whenever somebody looks whether it is locked.
+            let last = known.max() ?? (try? FileStatus.of(directory, following: false).modified) ?? 0
+            return last * 1000 < time
         }
     }
 
     /// Whether its record is as it was when it was found; the caller holds its lock by now.
     package func isUnchanged() throws(SessionError) -> Bool {
-        let now = StoredSession(
-            name, in: String(directory.dropLast(name.utf8.count + 1)), locks: LockTable())
+        let now = StoredSession(name, in: place, locks: LockTable())
         return (now.started, now.ended, now.supervisor) == (started, ended, supervisor)
             && (now.damage == nil) == (damage == nil)
     }
@@ -191,9 +188,9 @@ extension StoredSession {
                 try stage.remove()
             }
             let parent: Tree
-            do throws(KernelError) {
-                parent = try Tree.open(String(directory.dropLast(name.utf8.count + 1)))
-            } catch { throw StageError("remove session \(name.escapedForTerminal)", error) }
+            do throws(KernelError) { parent = try Tree.open(place) } catch {
+                throw StageError("remove session \(name.escapedForTerminal)", error)
+            }
             try TreeRemoval.remove(Array(name.utf8), in: parent)
         } catch { throw SessionError(step: error.step, reason: error.reason, hint: error.hint) }
     }

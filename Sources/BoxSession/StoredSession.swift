@@ -17,6 +17,8 @@ package struct StoredSession: Equatable, Sendable {
     package let name: String
     /// `sessions/NAME`.
     package let directory: String
+    /// The directory of all sessions.
+    let place: String
     package var state: State
     /// Why it is damaged.
     package var damage: String?
@@ -49,6 +51,7 @@ package struct StoredSession: Equatable, Sendable {
     /// Looks at one session.
     init(_ name: String, in sessions: String, locks: LockTable) {
         self.name = name
+        place = sessions
         directory = sessions + "/" + name
         state = .damaged
         do throws(Damage) {

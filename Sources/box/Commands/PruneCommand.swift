@@ -57,13 +57,22 @@ struct PruneCommand: ParsableCommand {
 
     /// Removes one, or says why it stays.
     private func prune(_ session: StoredSession, _ before: Int) throws(SessionError) -> String? {
-        guard let hold = try session.lock() else { return "another command of box works on it" }
+        if dryRun { return session.isHeld ? PruneCommand.busy : PruneCommand.reason(toKeep: session, before) }
+        guard let hold = try session.lock() else { return PruneCommand.busy }
         // Another command may have gone on with it until now.
         guard try session.isUnchanged() else { return "it was used meanwhile" }
+        if let why = PruneCommand.reason(toKeep: session, before) { return why }
+        try session.remove(hold)
+        return nil
+    }
+
+    private static let busy = "another command of box works on it"
+
+    /// Why a session stays; nil if it need not.
+    private static func reason(toKeep session: StoredSession, _ before: Int) -> String? {
         let loss = session.loss()
         if loss.isUnderWay || loss.changes || loss.unknown != nil { return loss.text }
         if let undo = loss.undo, undo >= before { return "what was applied of it can still be undone" }
-        if !dryRun { try session.remove(hold) }
         return nil
     }
 
