@@ -30,12 +30,7 @@ struct LoggedEvent {
         return value
     }
 
-    var milliseconds: Int? {
-        guard let seconds = Timestamp.seconds(of: time), let rest = Int(time.dropLast().suffix(3)) else {
-            return nil
-        }
-        return seconds * 1000 + rest
-    }
+    var milliseconds: Int? { Timestamp.milliseconds(of: time) }
 
     /// The refusal that the line tells of; nil if it is none.
     var request: RefusedRequest? {
@@ -49,36 +44,13 @@ struct LoggedEvent {
 }
 
 extension Timestamp {
-    private static let form = Array("0000-00-00T00:00:00.000Z".utf8)
-
     /// The seconds since 1970 of a time as the logs have it; nil for any other text.
-    package static func seconds(of text: String) -> Int? {
-        let bytes = Array(text.utf8)
-        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
-        guard bytes.count == form.count,
-            zip(bytes, form).allSatisfy({ digits.contains($1) ? digits.contains($0) : $0 == $1 })
-        else { return nil }
-        func number(_ range: Range<Int>) -> CInt {
-            bytes[range].reduce(0) { $0 * 10 + CInt($1 - UInt8(ascii: "0")) }
-        }
-        var parts = unsafe tm()
-        unsafe parts.tm_year = number(0..<4) - 1900
-        unsafe parts.tm_mon = number(5..<7) - 1
-        unsafe parts.tm_mday = number(8..<10)
-        unsafe parts.tm_hour = number(11..<13)
-        unsafe parts.tm_min = number(14..<16)
-        unsafe parts.tm_sec = number(17..<19)
-        return unsafe timegm(&parts)
-    }
+    package static func seconds(of text: String) -> Int? { milliseconds(of: text).map { $0 / 1000 } }
 
     /// A time of the logs as the clock on the wall has it: `2026-02-03 10:22`.
     package static func local(_ text: String) -> String? {
-        guard var seconds = seconds(of: text) else { return nil }
-        var parts = unsafe tm()
-        guard unsafe localtime_r(&seconds, &parts) != nil else { return nil }
-        let (year, month, day) = unsafe (parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday)
-        let (hour, minute) = unsafe (parts.tm_hour, parts.tm_min)
-        func two(_ number: CInt) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        return "\(year)-\(two(month))-\(two(day)) \(two(hour)):\(two(minute))"
+        guard let time = milliseconds(of: text) else { return nil }
+        let (date, clock) = local(milliseconds: time)
+        return "\(date) \(clock.prefix(5))"
     }
 }

@@ -1,4 +1,3 @@
-internal import BoxKernel
 package import BoxTypes
 
 /// What programs inside wanted and were refused: one host and port for one reason, however often.
@@ -86,11 +85,14 @@ package struct RefusedRequests: Sendable {
     /// What one session's log has. A line that is damaged is passed over.
     package mutating func add(log path: String) throws(SessionError) {
         waiting = [:]
-        do throws(KernelError) { try LogLines.forEach(in: path) { take($0) } } catch {
-            throw SessionError(step: "read \(path.escapedForTerminal)", error)
+        var reader = try LogReader(path)
+        try reader.read { _, line in
+            // None of those that are looked for is longer.
+            if case .text(let bytes) = line, bytes.count <= RefusedRequests.longestLine { take(bytes) }
         }
     }
 
+    static let longestLine = 1 << 16
     private static let mark = Array(#""event":"net."#.utf8)
     /// Behind the time and the session's name, of which both are short; what a program chose stands behind it.
     private static let markEnd = 160

@@ -1,6 +1,5 @@
 internal import BoxKernel
 package import BoxStage
-
 internal import Glibc
 
 /// Which sessions of a project have changes that wait to be taken: `waiting/DEVICE-INODE/SESSION`, an empty file each.

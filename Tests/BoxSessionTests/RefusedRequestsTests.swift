@@ -138,7 +138,9 @@ struct RefusedRequestsTests {
             text += "\n"
         }
         text +=
-            logged("net.deny", "long.b", 443, #","x":"\#(String(repeating: "y", count: LogLines.longest))""#)
+            logged(
+                "net.deny", "long.b", 443,
+                #","x":"\#(String(repeating: "y", count: RefusedRequests.longestLine))""#)
             + "\n"
         text += logged("net.deny", "after.b", second: "01.000") + "\n\n" + logged("net.deny", "half.b")
         try withLog(Array(text.utf8)) { path in
