@@ -174,6 +174,8 @@ extension StoredSession {
     /// Takes its lock; nil if it runs or another command works on it. What is no directory needs none, and gets none.
     package func lock() throws(SessionError) -> SessionHold? {
         guard isDirectory else { return SessionHold(nil) }
+        // One that was closed to us, who own it, is opened again.
+        if unsafe access(directory, R_OK | W_OK | X_OK) < 0 { _ = unsafe chmod(directory, 0o700) }
         guard let lock = try SessionLock.take(directory) else { return nil }
         return SessionHold(lock)
     }

@@ -29,8 +29,12 @@ import Testing
         let running = try scene.running(
             "deaf",
             "trap '' TERM HUP INT; setsid sh -c 'trap \"\" TERM; sleep 600' & while :; do sleep 0.05; done")
-        let inside = Host.descendants(of: running.pid)
-        #expect(inside.count > 2)
+        var inside: [Process] = []
+        let isUp = Host.eventually {
+            inside = Host.descendants(of: running.pid)
+            return inside.contains { $0.name == "sleep" && $0.commandLine.contains("600") }
+        }
+        #expect(isUp, "\(inside)")
         let start = ContinuousClock.now
         try scene.command(["stop", "deaf"] + how)
         #expect(ContinuousClock.now - start < .seconds(8))
