@@ -184,12 +184,18 @@ struct SessionTable {
         let session = row.session
         func number(_ value: Int?) -> String { value.map(String.init) ?? "-" }
         return [
-            short(session.name, 32), short(session.agent ?? session.command.joined(separator: " "), 20),
+            short(session.name, 32), short(session.agent ?? SessionTable.command(session), 20),
             state(session), row.age.map(SessionTable.age) ?? "-",
             row.usage.map { LogText.duration(milliseconds: $0.cpuMilliseconds) } ?? "-",
             row.usage.map { ByteSize(bytes: $0.memoryBytes).rounded } ?? "-", number(row.changes),
             number(row.refusals), place(session),
         ]
+    }
+
+    /// The command, with its program by name alone.
+    private static func command(_ session: StoredSession) -> String {
+        let program = session.command.first?.split(separator: "/").last.map(String.init)
+        return ([program ?? ""] + session.command.dropFirst()).joined(separator: " ")
     }
 
     private func state(_ session: StoredSession) -> String {
