@@ -40,7 +40,7 @@ package struct Plan: Equatable, Sendable {
         package var limit: Int?
         /// box's policy in the project, which stays read-only inside.
         package var policyFile: AbsolutePath
-        /// Whether it does not exist there, or is hidden: then an empty directory keeps its name.
+        /// Whether it is not among what is seen inside; an overlay then keeps the name free of any other.
         package var keepsPolicyFree: Bool
 
         package struct Tree: Equatable, Sendable {

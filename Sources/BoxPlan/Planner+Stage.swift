@@ -21,7 +21,8 @@ extension Planner {
             var stage = Plan.Stage(
                 copies: copies, directory: directory, trees: [], only: policy.workspace.only,
                 limit: policy.limits.disk?.bytes, policyFile: try project.path.appending(ControlFiles.policy),
-                keepsPolicyFree: project.controls[ControlFiles.policy] != .file || isHidden)
+                keepsPolicyFree: project.controls[ControlFiles.policy] != .file || isHidden
+                    || policy.workspace.only != nil)
             let places =
                 [(project.path, project.node, project.hidden)]
                 + project.gitDirectories.map { ($0.path, $0.node, []) }
@@ -64,8 +65,12 @@ extension Planner {
         } + policyFile
     }
 
-    /// box's own policy is visible, and not to be changed or made from inside.
-    private var policyFile: [Step] { stage.map { [.readOnly($0.policyFile)] } ?? [] }
+    /// box's own policy is visible, and not to be changed from inside; in an overlay it cannot be made, either. In a copy
+    /// one that is made is only staged, and held back.
+    private var policyFile: [Step] {
+        guard let stage, !(stage.copies && stage.keepsPolicyFree) else { return [] }
+        return [.readOnly(stage.policyFile)]
+    }
 
     /// A part of a project can be copied; in all other modes the whole of it is there.
     func checkPart() throws(PlanError) {

@@ -8,7 +8,7 @@ internal import Glibc
 /// inside and takes no time to hide, however large it is.
 enum HideLayer {
     /// Makes the layer of a tree anew; there is none where nothing is hidden. `placeholder` is a name at the tree's root
-    /// that is kept free by an empty directory: git, and what copies trees, pass over one.
+    /// that nothing inside may take.
     static func make(_ stage: Stage, _ index: Int, placeholder: String?) throws(StageError) {
         let hidden = stage.roots[index].hidden
         guard !hidden.isEmpty || placeholder != nil else { return }
@@ -31,17 +31,24 @@ enum HideLayer {
         }
     }
 
-    /// Makes an empty directory with the attributes of the tree's own.
-    static func keepFree(
+    /// Makes an empty file for a name to be mounted over.
+    private static func keepFree(
         _ name: String, in layer: borrowing Tree, _ host: borrowing Tree
     ) throws(KernelError) {
-        if unsafe mkdirat(layer.descriptor.number, name, 0o755) != 0 {
-            guard errno == EEXIST else { throw KernelError(call: "mkdirat", code: errno, subject: name) }
-            return
-        }
+        guard let path = BytePath(name) else { return }
+        let file = try layer.open(path, O_WRONLY | O_CREAT, mode: 0o444)
         guard geteuid() == 0 else { return }
         let node = try Node.of(host.descriptor.number)
-        try check("fchownat", unsafe fchownat(layer.descriptor.number, name, node.uid, node.gid, 0), name)
+        try check("fchown", fchown(file.number, node.uid, node.gid), name)
+    }
+
+    /// Takes a placeholder away, now that it is mounted over inside. What is mounted holds on to it, so the name cannot be
+    /// taken; but nobody who lists the project sees it: git, `cp`, an archive.
+    static func removePlaceholder(of stage: Stage) throws(SessionError) {
+        let path = stage.hide(0) + "/" + ControlFiles.policy
+        guard unsafe unlink(path) != 0, errno != ENOENT, errno != EPERM, errno != ENOTDIR else { return }
+        throw SessionError(
+            step: "hide a placeholder", KernelError(call: "unlink", code: errno, subject: path))
     }
 
     private static func hide(

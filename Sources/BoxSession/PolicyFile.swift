@@ -136,7 +136,8 @@ extension PolicyFile {
     /// With `inPlace` an existing file itself is written: another one would uncover the mount that protects it in a
     /// session that works in the project itself.
     package static func write(
-        _ bytes: [UInt8], to path: String, replacing old: PolicyFile?, inPlace: Bool, name: String
+        _ bytes: [UInt8], to path: String, replacing old: PolicyFile?, inPlace: Bool, name: String,
+        mode: UInt32 = 0o644
     ) throws(SessionError) {
         do throws(KernelError) {
             if inPlace, old != nil {
@@ -160,7 +161,7 @@ extension PolicyFile {
                 let place = try FileStatus.of(directory, following: true)
                 let (uid, gid) = (old?.uid ?? place.uid, old?.gid ?? place.gid)
                 if geteuid() == 0 { try check("fchown", fchown(file.number, uid, gid), name) }
-                try check("fchmod", fchmod(file.number, mode_t(old?.mode ?? 0o644) & 0o755), name)
+                try check("fchmod", fchmod(file.number, mode_t(old?.mode ?? mode) & 0o755), name)
                 try check("fsync", fsync(file.number), name)
                 try check("rename", unsafe rename(temporary, path), name)
             } catch {

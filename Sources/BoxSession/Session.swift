@@ -117,7 +117,9 @@ package struct PreparedSession: ~Copyable {
                     try keeping.get()
                 }
                 let onReady = onReady
-                try supervisor.serve(directory) {
+                let staged = stage
+                try supervisor.serve(directory) { () throws(SessionError) in
+                    if let staged { try HideLayer.removePlaceholder(of: staged) }
                     hasRun = true
                     onReady()
                 }

@@ -95,11 +95,6 @@ enum SessionStage {
             _ = try copy.run(progress: progress) { record throws(StageError) in try writer.append(record) }
             try writer.finish()
         }
-        // Where the policy is not among what was copied, nothing may take its place.
-        let host = try stage.openHost(0)
-        try attempt("stage the project") { () throws(KernelError) in
-            try HideLayer.keepFree(ControlFiles.policy, in: try Tree.open(stage.upper(0)), host)
-        }
     }
 
     // MARK: - The end

@@ -103,7 +103,7 @@ struct Supervisor: ~Copyable {
 
     /// Serves until the sandbox is gone and its last output is written.
     mutating func serve(
-        _ directory: borrowing SessionDirectory, onReady: () -> Void
+        _ directory: borrowing SessionDirectory, onReady: () throws(SessionError) -> Void
     ) throws(SessionError) {
         while true {
             try startWhenReady(onReady)
@@ -268,9 +268,11 @@ struct Supervisor: ~Copyable {
 
     // MARK: - The sandbox's first process
 
-    private mutating func startWhenReady(_ onReady: () -> Void) throws(SessionError) {
+    private mutating func startWhenReady(
+        _ onReady: () throws(SessionError) -> Void
+    ) throws(SessionError) {
         guard isReady, network?.isReady ?? true, !hasStarted else { return }
-        onReady()
+        try onReady()
         try sandbox.startStreams()
         try sandbox.order(.start)
         hasStarted = true

@@ -61,7 +61,7 @@ package struct TrustStore: Equatable, Sendable {
         try PolicyFile.write(
             Array((text + "\n").utf8), to: state.string + "/" + TrustStore.name, replacing: nil,
             inPlace: false,
-            name: TrustStore.name)
+            name: TrustStore.name, mode: 0o600)
     }
 
     private init(_ value: JSONValue) throws(JSONError) {

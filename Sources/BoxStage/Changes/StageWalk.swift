@@ -50,13 +50,6 @@ struct StageWalk: ~Copyable {
                 root.hasAttributeWhiteouts = try Opaqueness.of(upper.tree) == .attributes
             }
             root.names = try upper.tree.names()
-            // A copy of a project without a policy has an empty directory in its place, so that none is made inside.
-            let policy = Array(ControlFiles.policy.utf8)
-            if tree == 0, stage.mode == .copy, let path = BytePath(ControlFiles.policy),
-                root.names.contains(policy), try upper.tree.node(path)?.kind == .directory
-            {
-                root.names.removeAll { $0 == policy }
-            }
         } catch { throw StageError("read the stage of session \(stage.session)", error) }
         base = try BaseReader(stage.base(tree), isRequired: stage.mode == .copy)
         self.stage = stage

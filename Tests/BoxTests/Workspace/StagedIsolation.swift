@@ -94,19 +94,18 @@ import Testing
         #expect(try project.stages().isEmpty, "\(outcome)")
     }
 
-    @Test(arguments: ["overlay", "copy"])
-    func `where there is no policy none can be made, and git sees nothing`(_ mode: String) throws {
+    @Test func `where there is no policy none can be made, and nobody sees what keeps its name`() throws {
         row("FS-17")
-        let project = try ReviewedProject("echo 1 > a", ["--workspace", mode])
+        let project = try ReviewedProject("echo 1 > a")
         let outcome = try project.work(
             """
             for line in 'echo x > box.toml' 'rm -rf box.toml' 'rmdir box.toml' 'mv a box.toml' 'mv box.toml b' \
-                'ln -sf a box.toml' 'cp a box.toml' 'mkdir box.toml/x' 'touch box.toml/x' 'rm -f box.toml; mv a box.toml' \
+                'ln -sf a box.toml' 'cp a box.toml' 'mkdir box.toml' 'mkfifo box.toml' 'rm -f box.toml; mv a box.toml' \
                 'git mv a box.toml' 'ln -sfn a box.toml' 'mv -T a box.toml' 'chmod 700 box.toml'; do
                 sh -c "$line" >/dev/null 2>&1 && echo "done $line"
-            done; cat a; git status --porcelain
+            done; cat a; git status --porcelain; ls -A; find . -name box.toml; cp -a . /tmp/copy && ls /tmp/copy
             """)
-        #expect(outcome.lines == ["1"], "\(outcome)")
+        #expect(outcome.lines == ["1", ".git", "a", "a"], "\(outcome)")
         #expect(!project.exists("box.toml"))
         #expect(try project.stages().isEmpty, "\(outcome)")
         // What is committed with everything else is no policy, either.
@@ -114,6 +113,15 @@ import Testing
             "echo 2 > n; git add -A; git commit -qm all; git ls-files", options: ["--name", "all"])
         try project.apply()
         #expect(try project.host("git ls-files; git status --porcelain").lines == ["a", "n"])
+    }
+
+    @Test func `what an agent makes of it in a copy is only staged, and held back`() throws {
+        row("FS-17")
+        let project = try ReviewedProject("echo 1 > a", repository: false, ["--workspace", "copy"])
+        try project.work("echo x > box.toml; ls; echo y > b")
+        #expect(try project.review()["box.toml"]?.risk == "blocked")
+        try project.apply()
+        #expect(!project.exists("box.toml") && project.exists("b"))
     }
 
     @Test func `an agent's own settings are only staged, and held back`() throws {
