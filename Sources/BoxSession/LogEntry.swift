@@ -97,16 +97,23 @@ package struct LogSelection: Equatable, Sendable {
         self.since = since
     }
 
-    private static let mark = Array(#","event":""#.utf8)
-    /// Behind the time and the session's name, which are both short; what a program chose stands after it.
-    private static let markEnd = 160
+    private static let mark = Array(#"","event":""#.utf8)
+    /// How long the beginning is that all lines have: `{"time":"2026-02-03T10:22:31.500Z","session":"`.
+    private static let head = 46
 
-    /// Whether a line may be wanted: most are not, and parsing is slow. One that is damaged may be.
+    /// Whether a line may be wanted: most are not, and parsing is slow. One that is not written as box writes may be, too.
     package func mayWant(_ line: ArraySlice<UInt8>) -> Bool {
-        guard !subjects.isEmpty, let at = line.prefix(LogSelection.markEnd).firstRange(of: LogSelection.mark)
-        else { return true }
-        let name = line[at.upperBound...].prefix { $0 != UInt8(ascii: "\"") }
-        return isWanted(event: String(decoding: name, as: UTF8.self))
+        guard !subjects.isEmpty, let name = LogSelection.event(of: line) else { return true }
+        return isWanted(event: name)
+    }
+
+    /// The event's name at the place where box writes it: behind the time and the session's name, which has no quotes.
+    private static func event(of line: ArraySlice<UInt8>) -> String? {
+        let rest = line.dropFirst(head)
+        guard let end = rest.firstIndex(of: UInt8(ascii: "\"")) else { return nil }
+        let tail = line[end...]
+        guard tail.starts(with: mark) else { return nil }
+        return String(decoding: tail.dropFirst(mark.count).prefix { $0 != UInt8(ascii: "\"") }, as: UTF8.self)
     }
 
     package func wants(_ entry: LogEntry) -> Bool {
