@@ -10,11 +10,23 @@ package struct Event: Equatable, Sendable {
         case netDeny = "net.deny"
         case netClose = "net.close"
         case netLimit = "net.limit"
+        /// A program starts, and one has ended.
+        case exec
+        case execEnd = "exec.end"
         case policyChange = "policy.change"
         case limit
         case apply
         case undo
         case discard
+
+        /// Whether it is a decision of the network door.
+        package var isNetwork: Bool {
+            switch self {
+            case .netAllow, .netDeny, .netClose, .netLimit: true
+            case .sessionStart, .sessionEnd, .exec, .execEnd, .policyChange, .limit, .apply, .undo, .discard:
+                false
+            }
+        }
     }
 
     /// A value of a field.

@@ -48,6 +48,7 @@ struct Stage: ~Copyable {
     let control: Channel
     private var command: [String] = []
     private var environment: [Plan.EnvironmentEntry] = []
+    private var directory = AbsolutePath.root
     /// What becomes 0, 1 and 2 of the command.
     private var streams: [CInt] = []
     private var hasTerminal = false
@@ -70,6 +71,7 @@ struct Stage: ~Copyable {
         let plan = launch.plan
         command = plan.command
         environment = plan.environment
+        directory = plan.workingDirectory
 
         streams = takeStreams(launch.streams, from: &inherited)
         let mounts = plan.steps.reduce(0) { $0 + $1.descriptorCount }
@@ -88,7 +90,11 @@ struct Stage: ~Copyable {
             try perform(item, &performer)
             if item == .enterRoot { try openTerminal(launch.streams) }
         }
-        if let listener = performer.takeListener() { answers = CallAnswers(listener) }
+        if let listener = performer.takeListener() {
+            do throws(KernelError) { answers = try CallAnswers(listener, to: plan.listens) } catch {
+                throw Failure(step: "listen", error)
+            }
+        }
         try step("isolate") { () throws(KernelError) in try Stage.dieWithParent() }
         try enter(plan.workingDirectory)
         let sockets = performer.takeSockets()
@@ -221,10 +227,13 @@ struct Stage: ~Copyable {
         do throws(KernelError) {
             guard case .start? = try nextOrder() else { _exit(125) }
             let children = try Processes.signalDescriptor([SIGCHLD])
-            let pid = try start()
-            try control.send(InitReport.started(pid: pid).wire)
+            let launcher = CommandLauncher(words: command, environment: environment, directory: directory)
             var reaper = try Reaper(
-                control: control, children: children, command: pid, answers: answers.take())
+                control: control, children: children, launcher: launcher, answers: answers.take())
+            try reaper.start(streams, takesTerminal: hasTerminal)
+            // The pipes are the command's alone, so that their readers and writers see its end. The terminal stays open
+            // here: a program that closes it and opens it again would otherwise find it hung up.
+            if !hasTerminal { for number in streams { close(number) } }
             try reaper.run()
         } catch { _exit(125) }
         _exit(0)
@@ -233,28 +242,6 @@ struct Stage: ~Copyable {
     private borrowing func nextOrder() throws(KernelError) -> InitOrder? {
         guard let message = try control.receive() else { return nil }
         return try InitOrder(checking: message.bytes)
-    }
-
-    /// Starts the command; reports and exits if it could not be executed.
-    private borrowing func start() throws(KernelError) -> CInt {
-        let path = environment.first { $0.name == "PATH" }?.value.split(separator: ":").map(String.init) ?? []
-        var start = CommandStart(
-            command: command, environment: environment.map { "\($0.name)=\($0.value)" }, path: path)
-        start.streams = streams
-        start.takesTerminal = hasTerminal
-        #if DEBUG
-            start.keepsDescriptors = Mutation.drops("descriptors")
-        #endif
-        let result = start.run()
-        // The pipes are the command's alone, so that their readers and writers see its end. The terminal stays open
-        // here: a program that closes it and opens it again would otherwise find it hung up.
-        if !hasTerminal { for number in streams { close(number) } }
-        switch result {
-        case .success(let pid): return pid
-        case .failure(let error):
-            try control.send(InitReport.notExecuted(code: error.code).wire)
-            _exit(0)
-        }
     }
 }
 

@@ -61,7 +61,7 @@ struct Performer: ~Copyable {
             guard !program.isEmpty else {
                 throw KernelError(call: "seccomp", code: EINVAL, subject: "no filter")
             }
-            if listens {
+            if !listens.isEmpty {
                 listener = try SyscallListener(installing: program)
             } else {
                 try SeccompFilter.install(program)

@@ -7,6 +7,19 @@ package enum ChildChange: Equatable, Sendable {
     case killed(signal: CInt)
     case stopped(signal: CInt)
     case continued
+
+    /// What a status of wait(2) says.
+    init(waitStatus status: CInt) {
+        if box_wifexited(status) != 0 {
+            self = .exited(box_wexitstatus(status))
+        } else if box_wifsignaled(status) != 0 {
+            self = .killed(signal: box_wtermsig(status))
+        } else if box_wifstopped(status) != 0 {
+            self = .stopped(signal: box_wstopsig(status))
+        } else {
+            self = .continued
+        }
+    }
 }
 
 /// Calls about processes.
@@ -20,10 +33,7 @@ package enum Processes {
             if errno == ECHILD { return nil }
             throw KernelError(call: "waitpid", code: errno)
         }
-        if box_wifexited(status) != 0 { return (pid, .exited(box_wexitstatus(status))) }
-        if box_wifsignaled(status) != 0 { return (pid, .killed(signal: box_wtermsig(status))) }
-        if box_wifstopped(status) != 0 { return (pid, .stopped(signal: box_wstopsig(status))) }
-        return (pid, .continued)
+        return (pid, ChildChange(waitStatus: status))
     }
 
     /// How many threads this process has, by `/proc`.

@@ -131,4 +131,7 @@ package struct PseudoTerminal: ~Copyable {
         self.slave = Descriptor(owning: try check("ioctl(TIOCGPTPEER)", slave, multiplexer))
         self.master = master
     }
+
+    /// Keeps the user's end and closes the other.
+    package consuming func takeMaster() -> Descriptor { master }
 }

@@ -80,6 +80,12 @@ package enum InitReport: Equatable, Sendable {
     case continued
     case exited(code: Int32)
     case killed(signal: Int32)
+    /// Something about a program inside, where programs are listened to.
+    case program(ProgramReport)
+    /// A further program runs (0), or could not be executed (an errno). The master of its terminal is attached, if it
+    /// wanted one and runs.
+    case executed(id: Int, code: Int32)
+    case executionEnded(id: Int, ProgramEnd)
 
     /// A listening socket that could not be made.
     package struct Unopened: Equatable, Sendable {
@@ -116,6 +122,17 @@ package enum InitReport: Equatable, Sendable {
                 one.listener.write(to: &writer)
                 writer.write(Int(one.code))
             }
+        case .program(let report):
+            writer.write(UInt8(12))
+            report.write(to: &writer)
+        case .executed(let id, let code):
+            writer.write(UInt8(13))
+            writer.write(id)
+            writer.write(Int(code))
+        case .executionEnded(let id, let end):
+            writer.write(UInt8(14))
+            writer.write(id)
+            end.write(to: &writer)
         }
         return writer.bytes
     }
@@ -146,6 +163,9 @@ package enum InitReport: Equatable, Sendable {
                 try reader.list { (r: inout WireReader) throws(WireError) -> Unopened in
                     Unopened(try DoorListener(from: &r), code: try r.int32())
                 })
+        case 12: self = .program(try ProgramReport(from: &reader))
+        case 13: self = .executed(id: try reader.int(), code: try reader.int32())
+        case 14: self = .executionEnded(id: try reader.int(), try ProgramEnd(from: &reader))
         default: throw reader.malformed("report")
         }
         try reader.finish()
@@ -166,6 +186,10 @@ package enum InitOrder: Equatable, Sendable {
     case signal(Int32)
     /// Send a signal to every process of the sandbox but the first.
     case signalAll(Int32)
+    /// Start a further program; its three pipes are attached, unless it wants a terminal.
+    case execute(Execution)
+    /// Send a signal to a further program.
+    case signalExecuted(id: Int, signal: Int32)
 
     package var wire: [UInt8] {
         var writer = WireWriter()
@@ -187,6 +211,13 @@ package enum InitOrder: Equatable, Sendable {
         case .placeholders(let missing):
             writer.write(UInt8(4))
             writer.write(missing) { $0.write($1.string) }
+        case .execute(let execution):
+            writer.write(UInt8(6))
+            execution.write(to: &writer)
+        case .signalExecuted(let id, let number):
+            writer.write(UInt8(7))
+            writer.write(id)
+            writer.write(Int(number))
         }
         return writer.bytes
     }
@@ -206,6 +237,8 @@ package enum InitOrder: Equatable, Sendable {
                 becoming: try reader.optional { (r: inout WireReader) throws(WireError) in
                     Identity(uid: try r.uint32(), gid: try r.uint32())
                 })
+        case 6: self = .execute(try Execution(from: &reader))
+        case 7: self = .signalExecuted(id: try reader.int(), signal: try reader.int32())
         default: throw reader.malformed("order")
         }
         try reader.finish()

@@ -1,3 +1,4 @@
+internal import BoxPolicy
 package import BoxTypes
 
 // A plan for people (`box plan`, golden tests) and for programs (`box plan --json`).
@@ -23,6 +24,7 @@ extension Plan {
             ("proxy", proxy?.json ?? .null),
             ("control_group", controlGroup.map(Plan.json) ?? .null),
             ("timeout", timeout.map { .number($0) } ?? .null),
+            ("audit", .text(audit.rawValue)),
             ("protections", .list(protections.map(\.json))),
         ])
     }
@@ -49,6 +51,7 @@ extension Plan {
             lines.append("network     none")
         }
         if let timeout { lines.append("timeout     \(timeout)s") }
+        lines.append("audit       \(audit.rawValue)")
         lines.append("environment")
         lines += environment.map { "  \($0.name)=\($0.shown.escapedForTerminal)" }
         lines.append("steps")

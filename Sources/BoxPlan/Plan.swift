@@ -1,3 +1,4 @@
+package import BoxPolicy
 package import BoxTypes
 
 /// The policy resolved against a host: what `box run` does, as pure data.
@@ -13,6 +14,8 @@ package struct Plan: Equatable, Sendable {
     package var controlGroup: ControlGroupLimits?
     /// Where that group is made.
     package var controlGroupPlace: ControlGroupPlace?
+    /// What the session's log has.
+    package var audit = Policy.Audit.Level.full
     /// Wall-clock seconds until the command is ended.
     package var timeout: Int?
     package var protections: [ProtectionState]

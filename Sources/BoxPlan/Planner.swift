@@ -61,7 +61,8 @@ package struct Planner {
             ]
         if facts.isRoot { steps.append(.becomeUser(uid: identity.insideUID, gid: identity.insideGID)) }
         if let landlock = makeLandlock(grants: grants) { steps.append(landlock) }
-        let listens = policy.workspace.mode == .overlay
+        var listens: ListenedCalls = policy.workspace.mode == .overlay ? .renames : []
+        if policy.audit.level == .full { listens.insert(.executions) }
         steps.append(.seccomp(profile: policy.syscalls.profile, program: [], listens: listens))
 
         var plan = Plan(
@@ -74,6 +75,7 @@ package struct Planner {
         plan.project = facts.project.path
         plan.controlGroup = makeControlGroup()
         plan.controlGroupPlace = facts.controlGroups.place
+        plan.audit = policy.audit.level
         plan.timeout = policy.limits.time.map { Int($0.components.seconds) }
         plan.summary = makeSummary(grants: grants)
         return plan

@@ -91,7 +91,7 @@ extension Step {
                 ),
             ]
         case .seccomp(let profile, _, let listens):
-            [("profile", .text(profile)), ("listens", .bool(listens))]
+            [("profile", .text(profile)), ("listens", .texts(listens.names))]
         }
     }
 

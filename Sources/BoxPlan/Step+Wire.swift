@@ -72,7 +72,7 @@ extension Step {
             writer.write(UInt8(25))
             writer.write(profile)
             writer.write(program)
-            writer.write(listens)
+            writer.write(listens.rawValue)
         case .route(let network):
             writer.write(UInt8(26))
             writer.write(network)
@@ -138,7 +138,8 @@ extension Step {
                 })
         case 25:
             return .seccomp(
-                profile: try reader.string(), program: try reader.data(), listens: try reader.bool())
+                profile: try reader.string(), program: try reader.data(),
+                listens: ListenedCalls(rawValue: try reader.byte()))
         case 26: return .route(try reader.network())
         case 27:
             let count = try reader.int()

@@ -56,9 +56,9 @@ package enum Step: Equatable, Sendable {
     case dropCapabilities
     case noNewPrivileges
     case landlock(handled: LandlockAccess, scopes: LandlockScope, rules: [LandlockRule])
-    /// The system call filter, compiled; `profile` names it for people. Where the first process `listens` it is asked
-    /// about renames, and helps with those that a staged view refuses.
-    case seccomp(profile: String, program: [UInt8], listens: Bool)
+    /// The system call filter, compiled; `profile` names it for people. The first process is asked about the calls that
+    /// it `listens` to: it helps with renames that a staged view refuses, and reports which programs start.
+    case seccomp(profile: String, program: [UInt8], listens: ListenedCalls)
 
     /// A private tmpfs's bounds.
     package struct Temporary: Equatable, Sendable {

@@ -1,9 +1,28 @@
 package import BoxTypes
 
 /// The calls that the sandbox's first process is asked about.
-package enum ListenedCalls {
+package struct ListenedCalls: OptionSet, Hashable, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
     /// Renames: an overlay without privileges refuses to rename directories of its lower layer.
-    package static let names = ["rename", "renameat", "renameat2"]
+    package static let renames = ListenedCalls(rawValue: 1)
+    /// The starts of programs, which are written down.
+    package static let executions = ListenedCalls(rawValue: 2)
+
+    package static let renameNames = ["rename", "renameat", "renameat2"]
+    package static let executionNames = ["execve", "execveat"]
+
+    /// The names of the calls.
+    package var calls: [String] {
+        (contains(.renames) ? ListenedCalls.renameNames : [])
+            + (contains(.executions) ? ListenedCalls.executionNames : [])
+    }
+
+    /// What they are, for people.
+    package var names: [String] {
+        (contains(.renames) ? ["renames"] : []) + (contains(.executions) ? ["executions"] : [])
+    }
 
     /// A `renameat2` with this in the register behind its last argument is not asked about. The first process marks its
     /// own renames so. Whoever else does renounces only its help: the listener permits nothing that the filter does not.
@@ -27,13 +46,13 @@ package enum ListenedCalls {
 extension SyscallFilter {
     /// The filter for a sandbox whose first process listens: where `ListenedCalls` would be performed, the listener is
     /// asked first. What is refused stays refused, by the same errno.
-    package func listening(on architecture: SyscallArchitecture) -> SyscallFilter {
+    package func listening(to calls: ListenedCalls, on architecture: SyscallArchitecture) -> SyscallFilter {
         // Without a listener the kernel answers these so (seccomp(2)); ours knows nothing of them.
         var rules = rules.map { rule in
             rule.action == .notify ? rule.replacing(.errno(SyscallFilter.notImplemented)) : rule
         }
         let standard = defaultAction == .notify ? .errno(SyscallFilter.notImplemented) : defaultAction
-        for name in ListenedCalls.names {
+        for name in calls.calls {
             guard case .number(let number)? = SyscallTable.entry(name, on: architecture) else { continue }
             let own = rules.filter { $0.number == number }
             // What a tracer of the profile's is to decide stays its decision.
@@ -60,10 +79,9 @@ extension SyscallRule {
 }
 
 extension Plan {
-    /// Whether the sandbox's first process listens to system calls of what runs in it.
-    package var listens: Bool {
-        steps.contains { step in
-            if case .seccomp(_, _, true) = step { true } else { false }
-        }
+    /// The system calls of what runs in the sandbox that its first process listens to.
+    package var listens: ListenedCalls {
+        for case .seccomp(_, _, let calls) in steps { return calls }
+        return []
     }
 }

@@ -232,6 +232,16 @@ extension Policy.Syscalls {
     }
 }
 
+extension Policy.Audit {
+    /// Takes a level at which more is written down.
+    mutating func narrow(by layer: PolicyLayer.Audit, _ wishes: inout Wishes) {
+        let order = Level.allCases
+        wishes.take(
+            layer.level, &level, ["audit", "level"],
+            isAtMost: { order.firstIndex(of: $0) ?? 0 >= order.firstIndex(of: $1) ?? 0 }, text: \.rawValue)
+    }
+}
+
 extension Policy.Protections {
     /// What a layer would do without in addition.
     func compare(with layer: Policy.Protections, _ wishes: inout Wishes) {

@@ -41,6 +41,7 @@ extension Policy {
         limits.narrow(by: layer.limits, ram: ram, &wishes)
         syscalls.narrow(by: layer.syscalls, &wishes)
         protections.compare(with: layer.protections, &wishes)
+        audit.narrow(by: layer.audit, &wishes)
         if let agent = layer.agent {
             wishes.note(["agent"], "define the agent \(agent.name ?? "that it names")")
         }
@@ -67,6 +68,7 @@ extension Policy {
         lower.limits.narrow(by: limits, ram: ram, &wishes)
         lower.syscalls.narrow(by: own.syscalls, &wishes)
         lower.protections.compare(with: protections, &wishes)
+        lower.audit.narrow(by: own.audit, &wishes)
         if let agent, agent != lower.agent { wishes.note(["agent"], "define the agent \(agent.name)") }
         return wishes.inOrder
     }
@@ -87,6 +89,7 @@ extension PolicyLayer {
         workspace.mode = policy.workspace.mode
         workspace.only = policy.workspace.only ?? []
         syscalls.profile = policy.syscalls.profile
+        audit.level = policy.audit.level
     }
 }
 

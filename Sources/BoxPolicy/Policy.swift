@@ -11,6 +11,7 @@ package struct Policy: Equatable, Sendable {
     package var limits = Limits()
     package var syscalls = Syscalls()
     package var protections = Protections()
+    package var audit = Audit()
     package var agent: Agent?
 
     package init() {}
@@ -104,6 +105,15 @@ package struct Policy: Equatable, Sendable {
     package struct Syscalls: Equatable, Sendable {
         /// `default`, `strict`, `nested`, or a path to a file in the OCI seccomp format.
         package var profile = "default"
+        package init() {}
+    }
+
+    /// `[audit]`: what the session's log has besides its begin and end.
+    package struct Audit: Equatable, Sendable {
+        /// Each has what the ones before have. `network`: decisions of the network door, and changes of the policy.
+        /// `full`: every program that starts.
+        package enum Level: String, Equatable, Sendable, CaseIterable { case off, network, full }
+        package var level = Level.full
         package init() {}
     }
 

@@ -42,6 +42,7 @@ extension PolicyLayer {
         list.addLimits(limits)
         list.add("syscalls.profile", syscalls.profile)
         list.addAll("protections.accept_missing", protections.acceptMissing.map(\.rawValue).sorted())
+        list.add("audit.level", audit.level?.rawValue)
         if let agent { list.addAgent(agent) }
         return list.entries
     }
@@ -190,7 +191,8 @@ package struct PolicyListing: Equatable, Sendable {
     /// The lines in the order of the schema's tables.
     package var sorted: [PolicyEntry] {
         let tables = [
-            "network", "workspace", "files", "environment", "limits", "syscalls", "protections", "agent",
+            "network", "workspace", "files", "environment", "limits", "syscalls", "protections", "audit",
+            "agent",
         ]
         func rank(_ entry: PolicyEntry) -> Int {
             tables.firstIndex { entry.key.hasPrefix($0 + ".") } ?? tables.count

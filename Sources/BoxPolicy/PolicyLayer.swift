@@ -16,6 +16,7 @@ package struct PolicyLayer: Equatable, Sendable {
     package var limits = Policy.Limits()
     package var syscalls = Syscalls()
     package var protections = Policy.Protections()
+    package var audit = Audit()
     package var agent: Agent?
 
     package init(name: String) { self.name = name }
@@ -82,6 +83,12 @@ package struct PolicyLayer: Equatable, Sendable {
         package init() {}
     }
 
+    /// `[audit]` as far as it is said.
+    package struct Audit: Equatable, Sendable {
+        package var level: Policy.Audit.Level?
+        package init() {}
+    }
+
     /// `[agent]` as far as it is said; at most one of `command` and `script`.
     package struct Agent: Equatable, Sendable {
         package var name: String?
@@ -121,6 +128,7 @@ extension Policy {
         files.read.unite(layer.files.read)
         files.write.unite(layer.files.write)
         syscalls.profile = layer.syscalls.profile ?? syscalls.profile
+        audit.level = layer.audit.level ?? audit.level
         protections.acceptMissing.formUnion(layer.protections.acceptMissing)
         environment.add(layer.environment)
         limits.replace(by: layer.limits)

@@ -64,6 +64,7 @@ package struct PolicyReader {
         case .limits: readLimits(table)
         case .syscalls: readSyscalls(table)
         case .protections: readProtections(table)
+        case .audit: readAudit(table)
         case .agent: readAgent(table)
         }
     }
@@ -71,7 +72,7 @@ package struct PolicyReader {
 
 /// The tables of a policy file.
 private enum PolicySection: String, CaseIterable {
-    case network, workspace, files, environment, limits, syscalls, protections, agent
+    case network, workspace, files, environment, limits, syscalls, protections, audit, agent
 }
 
 /// A table being read: what nobody has asked for at the end is unknown.
@@ -304,6 +305,12 @@ extension PolicyReader {
                     at: path)
             }
         }
+        finish(table)
+    }
+
+    private mutating func readAudit(_ table: Section) {
+        var table = table
+        layer.audit.level = word("level", &table)
         finish(table)
     }
 

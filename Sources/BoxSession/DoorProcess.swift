@@ -77,7 +77,8 @@ struct DoorProcess: ~Copyable {
             case .ready?: return .done
             case .failed(_, let object, let code)?:
                 return .failed("\(object.escapedForTerminal): \(errorText(code))")
-            case .sockets, .terminal, .notExecuted, .started, .stopped, .continued, .exited, .killed, nil:
+            case .sockets, .terminal, .notExecuted, .started, .stopped, .continued, .exited, .killed,
+                .program, .executed, .executionEnded, nil:
                 for number in descriptors { close(number) }
                 return .failed("box __door sent a broken message")
             }

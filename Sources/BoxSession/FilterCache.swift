@@ -9,15 +9,16 @@ internal import Profiles
 /// program is kept, by the digest of all it depends on, in a private directory, and checked when it is read.
 package enum FilterCache {
     /// The program for a profile on this kernel; compiled if it is not there, or not as it was written. `listens`: the
-    /// one for a sandbox whose first process is asked about some calls.
+    /// calls that the sandbox's first process is asked about.
     package static func program(
-        profile name: String, listens: Bool, kernel: HostFacts.Kernel, home: AbsolutePath, state: AbsolutePath
+        profile name: String, listens: ListenedCalls, kernel: HostFacts.Kernel, home: AbsolutePath,
+        state: AbsolutePath
     ) throws(SessionError) -> [UInt8] {
         // A shipped profile is part of this build, so its name stands for its text.
         let isShipped = Shipped.syscallProfileNames.contains(name)
         let source = isShipped ? nil : try source(of: name, home: home)
         let directory = try StateDirectory.make("cache/seccomp", in: state)
-        let variant = "\(source.map(digest) ?? name)\(listens ? "-listens" : "")"
+        let variant = "\(source.map(digest) ?? name)\(listens.names.map { "-" + $0 }.joined())"
         let path = "\(directory)/\(variant)-\(kernel.major).\(kernel.minor)-\(build).bpf"
         if let program = read(path) { return program }
         let text: [UInt8]
@@ -39,7 +40,7 @@ package enum FilterCache {
 
     /// The filter of a profile, resolved for this machine; for `box plan`, `box doctor` and the cache.
     package static func compile(
-        _ source: [UInt8], name: String, listens: Bool, kernel: HostFacts.Kernel
+        _ source: [UInt8], name: String, listens: ListenedCalls, kernel: HostFacts.Kernel
     ) throws(SessionError) -> [UInt8] {
         let step = "load the system call profile"
         let filter: SyscallFilter
@@ -47,7 +48,7 @@ package enum FilterCache {
             let context = SyscallContext(
                 architecture: .native, kernelMajor: kernel.major, kernelMinor: kernel.minor)
             let plain = try SyscallProfile(json: source, name: name).filter(for: context)
-            filter = listens ? plain.listening(on: .native) : plain
+            filter = listens.isEmpty ? plain : plain.listening(to: listens, on: .native)
         } catch { throw SessionError(step: step, reason: "\(error)") }
         do throws(KernelError) { return try SeccompFilter.compile(filter) } catch {
             throw SessionError(step: step, error)

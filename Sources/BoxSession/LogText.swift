@@ -34,6 +34,11 @@ package struct LogText: Sendable {
         return lines
     }
 
+    /// A program that ended well, and soon.
+    package static func isUneventful(_ entry: LogEntry) -> Bool {
+        entry.event == "exec.end" && entry.number("exit_status") == 0 && entry.number("ms") ?? 0 < 1000
+    }
+
     private func painted(_ text: String, _ tone: Tone) -> String {
         colour && tone != .plain ? "\u{1b}[\(tone.rawValue)m\(text)\u{1b}[0m" : text
     }
@@ -59,6 +64,9 @@ package struct LogText: Sendable {
             let limit = entry.text("limit").map { "limit \($0)" }
             return ("limited", .warning, joined(place(entry), limit, times(entry), process(entry)))
         case "exec": return ("exec", .plain, program(entry))
+        case "exec.end":
+            let isGood = entry.number("exit_status") == 0
+            return ("exit", isGood ? .quiet : .plain, programEnd(entry))
         case "policy.change":
             let error = entry.text("error").map { ": \($0)" }
             return (
@@ -113,11 +121,25 @@ package struct LogText: Sendable {
         return "\(size("bytes_up")) up, \(size("bytes_down")) down\(time)"
     }
 
-    /// The command as it would be typed, or the program's path, and what is known of its end.
+    /// The command as it would be typed, or the program's path, and what is known of its process.
     private static func program(_ entry: LogEntry) -> String {
-        let names = ["arguments", "argv", "command"]
-        let command = names.lazy.map { words(entry.list($0)) }.first { !$0.isEmpty }
-        return joined(command ?? entry.text("path") ?? "", rest(entry, ["path"] + names))
+        if let count = entry.number("count") { return "\(entry.text("path") ?? "-")  \(count) times" }
+        let words = words(entry.list("arguments"))
+        let path = entry.text("path") ?? (entry.fields.contains { $0.name == "hidden" } ? "(hidden)" : "-")
+        let omitted = entry.number("omitted").map { "… \($0) more" }
+        let instead = entry.text("instead_of").map { "runs instead of \($0)" }
+        let parent = entry.number("parent").map { " of \($0)" } ?? ""
+        let process = entry.number("pid").map { "[\($0)\(parent)]" }
+        return joined(words.isEmpty ? path : words, omitted, instead, process)
+    }
+
+    /// How a program ended.
+    private static func programEnd(_ entry: LogEntry) -> String {
+        let status = entry.number("exit_status").map { "status \($0)" }
+        let signal = entry.number("signal").map { "signal \($0)" }
+        let time = entry.number("ms").map { "after \(duration(milliseconds: $0))" }
+        return joined(
+            entry.text("path") ?? "-", status ?? signal ?? "", time, entry.number("pid").map { "[\($0)]" })
     }
 
     /// Words as one types them: with quotes where a shell needs them.

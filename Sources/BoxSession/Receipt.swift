@@ -55,7 +55,8 @@ package struct Receipt: Equatable, Sendable {
             let limit = if case .text(let text)? = event["limit"] { text } else { "rate" }
             let count = if case .number(let number)? = event["count"] { number } else { 1 }
             limited[target, default: [:]][limit, default: 0] += count
-        case .policyChange, .sessionStart, .sessionEnd, .limit, .apply, .undo, .discard: break
+        case .exec, .execEnd, .policyChange, .sessionStart, .sessionEnd, .limit, .apply, .undo, .discard:
+            break
         }
     }
 
@@ -65,7 +66,8 @@ package struct Receipt: Equatable, Sendable {
         case .netDeny: return count
         // A rate that slows a connection down refuses nothing.
         case .netLimit: return event["limit"] == .text("bytes_per_second") ? 0 : count
-        case .netAllow, .netClose, .policyChange, .sessionStart, .sessionEnd, .limit, .apply, .undo, .discard:
+        case .netAllow, .netClose, .exec, .execEnd, .policyChange, .sessionStart, .sessionEnd, .limit, .apply,
+            .undo, .discard:
             return 0
         }
     }

@@ -1,6 +1,7 @@
 internal import BoxAudit
 internal import BoxKernel
 internal import BoxPlan
+internal import BoxPolicy
 internal import BoxTypes
 internal import CLinux
 internal import Glibc
@@ -112,10 +113,7 @@ extension Supervisor {
     private mutating func write(
         _ log: NetworkLog, _ directory: borrowing SessionDirectory
     ) throws(SessionError) {
-        for event in log.events {
-            receipt.count(event)
-            try directory.append(event)
-        }
+        for event in log.events { try record(event, directory) }
         for (client, reply) in log.answers { control?.answer(client, reply) }
         for notice in log.notices { sandbox.notice(notice) }
         if log.endsSession, endedBecause == nil {
@@ -123,6 +121,15 @@ extension Supervisor {
             try sandbox.order(.signal(SIGTERM))
             endSoon(status: ExitStatus.signal(SIGTERM))
         }
+    }
+
+    /// Counts an event, and writes it down if the policy wants that.
+    mutating func record(
+        _ event: Event, _ directory: borrowing SessionDirectory
+    ) throws(SessionError) {
+        receipt.count(event)
+        guard plan.audit != .off || !event.kind.isNetwork else { return }
+        try directory.append(event)
     }
 
     mutating func endNetwork(_ directory: borrowing SessionDirectory) throws(SessionError) {

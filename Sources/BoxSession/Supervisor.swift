@@ -9,7 +9,7 @@ internal import Glibc
 ///
 /// One thread, one `poll`. When it ends, however it ends, the sandbox ends: the first process dies with it.
 struct Supervisor: ~Copyable {
-    private let plan: Plan
+    let plan: Plan
     var sandbox: Sandbox
     var network: SessionNetwork?
     var control: ControlServer?
@@ -21,6 +21,7 @@ struct Supervisor: ~Copyable {
     let name: String
     private let signals: Descriptor
     var receipt = Receipt()
+    var programs = ProgramLog()
 
     // What has happened so far.
     private var isReady = false
@@ -109,7 +110,7 @@ struct Supervisor: ~Copyable {
             try startWhenReady(onReady)
             let ready = try wait()
             // Reports first: what the first process said before it ended counts.
-            if ready.contains(where: { $0.index == 0 }), try !takeReport() { break }
+            if ready.contains(where: { $0.index == 0 }), try !takeReport(directory) { break }
             if ready.contains(where: { $0.index == 1 }) { try takeSignals() }
             try takeNetworkMessages(ready, directory)
             try takeRequests(ready, directory)
@@ -121,6 +122,7 @@ struct Supervisor: ~Copyable {
         control.take()?.end()
         watch?.end()
         try endNetwork(directory)
+        for event in programs.takeRest() { try record(event, directory) }
     }
 
     /// Waits until the sandbox is gone, writes its last output and says how it ended.
@@ -280,7 +282,7 @@ struct Supervisor: ~Copyable {
     }
 
     /// Takes one report; false when there will be no more.
-    private mutating func takeReport() throws(SessionError) -> Bool {
+    private mutating func takeReport(_ directory: borrowing SessionDirectory) throws(SessionError) -> Bool {
         guard let (report, descriptors) = try sandbox.receive() else { return false }
         switch report {
         case .terminal: try sandbox.take(master: descriptors)
@@ -300,6 +302,8 @@ struct Supervisor: ~Copyable {
         case .continued: break
         case .exited(let code): outcome = Outcome(status: code)
         case .killed(let signal): outcome = Outcome(status: ExitStatus.signal(signal))
+        case .program(let report): try record(programs.take(report), directory)
+        case .executed, .executionEnded: for number in descriptors { close(number) }
         }
         return true
     }

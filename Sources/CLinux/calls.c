@@ -101,6 +101,33 @@ int box_waitid_pidfd(int pidfd, int options, int *code, int *status) {
     *status = info.si_status;
     return result;
 }
+// <linux/pidfd.h> of Linux 6.15; the kernel takes the structure at any length that it once had.
+struct pidfd_facts {
+    uint64_t mask, group;
+    uint32_t pid, thread_group, parent, ids[8];
+    int32_t exit_code;
+};
+enum { facts_pid = 1 << 0, facts_exit = 1 << 3 };
+
+static int facts(int pidfd, uint64_t wanted, struct pidfd_facts *found) {
+    *found = (struct pidfd_facts){.mask = wanted};
+    if (ioctl(pidfd, _IOWR(0xFF, 11, struct pidfd_facts), found)) return -1;
+    if (found->mask & wanted) return 0;
+    errno = ENODATA;
+    return -1;
+}
+int box_pidfd_parent(int pidfd, pid_t *parent) {
+    struct pidfd_facts found;
+    if (facts(pidfd, facts_pid, &found)) return -1;
+    *parent = (pid_t)found.parent;
+    return 0;
+}
+int box_pidfd_end(int pidfd, int *status) {
+    struct pidfd_facts found;
+    if (facts(pidfd, facts_exit, &found)) return -1;
+    *status = found.exit_code;
+    return 0;
+}
 int box_signalfd(const sigset_t *mask) { return signalfd(-1, mask, SFD_CLOEXEC | SFD_NONBLOCK); }
 int box_signalfd_next(int fd) {
     struct signalfd_siginfo info;

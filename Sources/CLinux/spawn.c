@@ -8,6 +8,7 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -110,10 +111,16 @@ pid_t box_spawn(const struct box_spawn_plan *plan, int *pidfd) {
     return pid;
 }
 
+// The register behind the arguments of execve tells who listens to it which candidate this is (-1: the shell): nobody
+// may look into the memory of a copy of process 1.
+static void execute_as(const char *path, char *const *arguments, char *const *environment, long which) {
+    syscall(SYS_execve, path, arguments, environment, which);
+}
+
 static void execute(const struct box_command *command) {
     int worst = ENOENT;
     for (char *const *candidate = command->candidates; *candidate; candidate++) {
-        execve(*candidate, command->arguments, command->environment);
+        execute_as(*candidate, command->arguments, command->environment, candidate - command->candidates);
         if (errno == ENOEXEC) {
             // A text without an interpreter line is for the shell.
             size_t count = 1;
@@ -122,13 +129,50 @@ static void execute(const struct box_command *command) {
             script[0] = "sh";
             script[1] = *candidate;
             for (size_t i = 1; i <= count; i++) script[i + 1] = command->arguments[i];
-            execve("/bin/sh", script, command->environment);
+            execute_as("/bin/sh", script, command->environment, -1);
             return;
         }
         if (errno == EACCES) worst = EACCES;
         else if (errno != ENOENT && errno != ENOTDIR) return;
     }
     errno = worst;
+}
+
+// In the child. Returns only if the program does not run.
+static void become(const struct box_command *command) {
+    if (command->begins_session) {
+        if (setsid() < 0 || ioctl(command->streams[0], TIOCSCTTY, 0)) return;
+    } else {
+        setpgid(0, 0);
+    }
+    if (command->takes_terminal) {
+        // A group in the background that takes the foreground gets SIGTTOU, unless it is blocked.
+        tcsetpgrp(command->streams[0], getpid());
+    }
+    for (int target = 0; target < 3; target++)
+        if (dup2(command->streams[target], target) < 0) return;
+    if (!command->keeps_descriptors && syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */)) return;
+    if (command->directory && chdir(command->directory)) return;
+    standard_signals();
+    execute(command);
+}
+
+pid_t box_begin_command(const struct box_command *command) {
+    sigset_t all, before;
+    sigfillset(&all);
+    // No handler of the parent may run in the child.
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0) {
+        become(command);
+        int32_t code = errno;
+        if (write(command->failure_fd, &code, sizeof code) < 0) _exit(126);
+        _exit(127);
+    }
+    int code = errno;
+    sigprocmask(SIG_SETMASK, &before, 0);
+    errno = code;
+    return pid;
 }
 
 pid_t box_start_command(const struct box_command *command) {
@@ -139,19 +183,7 @@ pid_t box_start_command(const struct box_command *command) {
     volatile int code = 0;
     pid_t pid = vfork();
     if (pid == 0) {
-        setpgid(0, 0);
-        if (command->takes_terminal) {
-            // A group in the background that takes the foreground gets SIGTTOU, unless it is blocked.
-            tcsetpgrp(command->streams[0], getpid());
-        }
-        for (int target = 0; target < 3; target++)
-            if (dup2(command->streams[target], target) < 0) { code = errno; _exit(127); }
-        if (!command->keeps_descriptors && syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */)) {
-            code = errno;
-            _exit(127);
-        }
-        standard_signals();
-        execute(command);
+        become(command);
         code = errno;
         _exit(127);
     }

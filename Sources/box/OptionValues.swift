@@ -33,6 +33,7 @@ struct OptionValues: Equatable {
     var disk: String?
     var timeout: String?
     var syscalls: String?
+    var audit: String?
     var accept: [String] = []
     /// At the end, say which policy would have allowed what was refused.
     var learn = false
@@ -70,6 +71,7 @@ struct OptionValues: Equatable {
         case "--pids": pids = value
         case "--timeout": timeout = value
         case "--syscalls": syscalls = value
+        case "--audit": audit = value
         case "--accept": accept.append(value)
         case "--learn-to": learnTo = value
         default: return false
@@ -99,6 +101,7 @@ struct OptionValues: Equatable {
         layer.files.write = try write.map { try absolute($0, "--write") }
         for text in env { add(variable: text, to: &layer) }
         layer.syscalls.profile = syscalls
+        layer.audit.level = try audit.map { try Self.mode($0, option: "--audit") }
         try addLimits(to: &layer)
         for text in accept {
             guard let protection = Protection(rawValue: text) else {

@@ -113,6 +113,12 @@ struct SandboxOptions: ParsableArguments {
             "The system call profile: default, strict, nested or a path to a file.", valueName: "profile"))
     var syscalls: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "What the session's log has: off, network, or full with every program that starts.",
+            valueName: "level"))
+    var audit: String?
+
     @Option(help: ArgumentHelp("Run although this protection is missing.", valueName: "protection"))
     var accept: [String] = []
 
@@ -133,7 +139,7 @@ struct SandboxOptions: ParsableArguments {
             read: read,
             write: write, env: env, memory: memory, cpus: cpus, pids: pids, disk: disk,
             timeout: timeout,
-            syscalls: syscalls,
+            syscalls: syscalls, audit: audit,
             accept: accept, learn: learn, learnTo: learnTo)
     }
 }

@@ -38,11 +38,17 @@ struct box_command {
     int streams[3];                 // become 0, 1 and 2
     int takes_terminal;             // streams[0] is the terminal whose foreground the new group takes
     int keeps_descriptors;          // all but 0, 1 and 2 close at exec unless this is set (for tests)
+    int begins_session;             // streams[0] is a terminal that becomes the controlling one of a new session
+    const char *directory;          // where the program starts; NULL: in this process's directory
+    int failure_fd;                 // box_begin_command: close-on-exec pipe that gets an int32 errno on failure
 };
 
 // Starts a program in a process group of its own, with standard signals, without copying this process (vfork): the
 // caller goes on when the program runs or could not be executed. Returns its pid, or -1 and the errno of execve.
 pid_t box_start_command(const struct box_command *command);
+// The same by a copy of this process (fork), for a caller that must go on meanwhile: the errno of what failed comes
+// through failure_fd, and its end of file when the program runs.
+pid_t box_begin_command(const struct box_command *command);
 
 // --- Descriptors ----------------------------------------------------------------------------------------
 int box_pipe2(int ends[2], int flags);
@@ -66,6 +72,10 @@ int box_rename_noreplace(const char *from, const char *to);
 int box_pidfd_open(pid_t pid);
 int box_pidfd_send_signal(int pidfd, int signal);
 int box_waitid_pidfd(int pidfd, int options, int *code, int *status);   // options as waitid(2) without WEXITED
+// PIDFD_GET_INFO: the parent of a process that lives (Linux 6.13), the wait status of one that has ended and was waited
+// for (Linux 6.15). 0, or -1: the kernel cannot say, or not now (ENODATA).
+int box_pidfd_parent(int pidfd, pid_t *parent);
+int box_pidfd_end(int pidfd, int *status);
 int box_signalfd(const sigset_t *mask);                 // close-on-exec, non-blocking
 int box_signalfd_next(int fd);                          // the next signal, 0 if none waits
 int box_unshare(int flags);

@@ -164,6 +164,8 @@ private struct LogPrinter {
         guard selection.mayWant(bytes) else { return }
         guard let entry = LogEntry(bytes) else { return note(number) }
         guard selection.wants(entry) else { return }
+        // Beside each program that starts its uneventful end says nothing.
+        if !json, selection.subjects.isEmpty, LogText.isUneventful(entry) { return }
         if !json {
             for line in text.lines(entry) { pending += Array((line + "\n").utf8) }
         } else if isTerminal {

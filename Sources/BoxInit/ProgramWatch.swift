@@ -1,0 +1,250 @@
+internal import BoxKernel
+internal import BoxPlan
+internal import CLinux
+internal import Glibc
+
+/// Reports which programs start inside, and how they end.
+///
+/// A program is reported before the kernel is allowed to start it. What is reported is what the process had in its
+/// memory then; another thread of it could change that at the last moment, so a look at what really runs follows.
+struct ProgramWatch: ~Copyable {
+    private var processes: WatchedProcesses
+    /// So many processes are watched; some descriptors are left for everything else.
+    private let most: Int
+    private var watched = 0
+    private var looks: [Look] = []
+    /// The programs that this process starts just now, each with the place that it tried last.
+    private var own: [CInt: (start: CommandStart, last: Int)] = [:]
+
+    /// A program that was let go, and is looked at once it runs.
+    private struct Look {
+        let pid: CInt
+        /// The file that was asked for; open until the look is over, or process 1.
+        let file: CInt
+        let path: String
+        let deadline: Int
+    }
+
+    /// How long a program may take to be there, in milliseconds; and so many are waited for at once.
+    private static let patience = 20
+    private static let mostLooks = 64
+
+    static func begin() throws(KernelError) -> ProgramWatch {
+        ProgramWatch(try WatchedProcesses(), most: try most())
+    }
+
+    private init(_ processes: consuming WatchedProcesses, most: Int) {
+        self.most = most
+        entry = processes.entry
+        self.processes = processes
+    }
+
+    /// Readable when a program has ended.
+    let entry: PollEntry
+
+    private static func most() throws(KernelError) -> Int {
+        var limit = rlimit()
+        try check("getrlimit", unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit))
+        return max(0, Int(clamping: limit.rlim_cur) - mostLooks - 128)
+    }
+
+    /// When `lookAgain` is due, in milliseconds from now; nil if it is not.
+    var timeout: Int? { looks.map(\.deadline).min().map { max(0, $0 - MonotonicClock.milliseconds()) } }
+
+    /// Reports what a call starts, and answers it.
+    mutating func take(
+        _ execution: ExecutionCall, _ listener: borrowing SyscallListener, _ control: borrowing Channel
+    ) throws(KernelError) {
+        let call = execution.call
+        if execution.isQuestion { return try listener.answer(call, .performed) }
+        let program: ExecutionCall.Program
+        if let (start, before) = own[call.task] {
+            var last = before
+            program = execution.program(of: start, last: &last)
+            own[call.task] = (start, last)
+        } else {
+            program = execution.program()
+        }
+        switch program {
+        case .refused(let code): return try listener.answer(call, .failed(code))
+        case .hidden: try startHidden(call, listener, control)
+        case .file(let file, let arguments, let omitted):
+            try start(call, file, arguments, omitted, listener, control)
+        }
+    }
+
+    /// This process starts a program: its memory is a copy of this one's until it runs, and closed to everybody.
+    mutating func begin(_ pid: CInt, _ start: CommandStart) { own[pid] = (start, 0) }
+
+    /// It runs, or could not be executed.
+    mutating func begun(_ pid: CInt) { own[pid] = nil }
+
+    private mutating func start(
+        _ call: WaitingCall, _ file: CInt, _ arguments: [[UInt8]], _ omitted: Int,
+        _ listener: borrowing SyscallListener, _ control: borrowing Channel
+    ) throws(KernelError) {
+        let (pid, parent) = try identify(call.task)
+        let path = ProcessFacts.link("/proc/self/fd/\(file)")
+        let directory =
+            own[call.task].map { $0.start.directory ?? ProcessFacts.link("/proc/self/cwd") ?? "" }
+            ?? ProcessFacts.link("/proc/\(call.task)/cwd")
+        // Else it was about another task that got the number.
+        guard listener.waits(call) else {
+            close(file)
+            return
+        }
+        let start = ProgramStart(
+            pid: pid, parent: parent, path: path,
+            arguments: arguments.map { String(decoding: $0, as: UTF8.self) }, omitted: omitted,
+            directory: directory)
+        do throws(KernelError) {
+            try endLook(pid, control)
+            try control.send(InitReport.program(.started(start)).wire)
+            look(pid, file, path ?? "")
+        } catch {
+            close(file)
+            throw error
+        }
+        try listener.answer(call, .performed)
+    }
+
+    /// A process that is closed to others (prctl(2), `PR_SET_DUMPABLE`) starts a program: that one is open again, so it is
+    /// looked at as soon as it is there.
+    private mutating func startHidden(
+        _ call: WaitingCall, _ listener: borrowing SyscallListener, _ control: borrowing Channel
+    ) throws(KernelError) {
+        let (pid, parent) = try identify(call.task)
+        let before = ProcessFacts.link("/proc/\(pid)/exe")
+        try listener.answer(call, .performed)
+        let path = before == nil ? ProgramWatch.appeared(pid) : nil
+        let start = ProgramStart(
+            pid: pid, parent: parent, path: path,
+            arguments: path == nil ? [] : ProcessFacts.words(pid), omitted: 0,
+            directory: ProcessFacts.link("/proc/\(pid)/cwd"))
+        try control.send(InitReport.program(.started(start)).wire)
+    }
+
+    /// What a process runs that could not be looked at before; nil if it still cannot, or is gone.
+    private static func appeared(_ pid: CInt) -> String? {
+        let end = MonotonicClock.milliseconds() + 5
+        repeat {
+            if let path = ProcessFacts.link("/proc/\(pid)/exe") { return path }
+            sched_yield()
+        } while MonotonicClock.milliseconds() < end
+        return nil
+    }
+
+    /// The process of a thread and its parent. It is watched from here on.
+    private mutating func identify(_ task: CInt) throws(KernelError) -> (pid: CInt, parent: CInt?) {
+        if watched < most {
+            if case .process(let parent) = try watch(task) {
+                return (task, parent ?? ProcessFacts.parent(of: task))
+            }
+        }
+        // Another thread than the first one becomes the first one by this call.
+        let pid = ProcessFacts.process(of: task) ?? task
+        if pid != task, watched < most, case .process(let parent) = try watch(pid) {
+            return (pid, parent ?? ProcessFacts.parent(of: pid))
+        }
+        return (pid, ProcessFacts.parent(of: pid))
+    }
+
+    private mutating func watch(_ pid: CInt) throws(KernelError) -> WatchedProcesses.Found {
+        let found = try processes.watch(pid)
+        watched = processes.count
+        return found
+    }
+
+    /// Reports the programs that have ended.
+    mutating func takeEnded(_ control: borrowing Channel) throws(KernelError) {
+        for (pid, end) in try processes.takeEnded() {
+            forgetLook(pid)
+            try control.send(InitReport.program(.ended(pid: pid, ProgramEnd(end))).wire)
+        }
+        watched = processes.count
+    }
+
+    /// A child of this process was waited for: its end is known before the watch tells it.
+    mutating func reaped(_ pid: CInt, _ change: ChildChange, _ control: borrowing Channel) throws(KernelError)
+    {
+        switch change {
+        case .stopped, .continued: return
+        case .exited, .killed: break
+        }
+        guard processes.forget(pid) else { return }
+        watched = processes.count
+        forgetLook(pid)
+        try control.send(InitReport.program(.ended(pid: pid, ProgramEnd(change))).wire)
+    }
+
+    // MARK: - What really runs
+
+    private mutating func look(_ pid: CInt, _ file: CInt, _ path: String) {
+        if looks.count >= ProgramWatch.mostLooks { close(looks.removeFirst().file) }
+        let deadline = MonotonicClock.milliseconds() + ProgramWatch.patience
+        looks.append(Look(pid: pid, file: file, path: path, deadline: deadline))
+    }
+
+    private mutating func forgetLook(_ pid: CInt) {
+        guard let at = looks.firstIndex(where: { $0.pid == pid }) else { return }
+        close(looks.remove(at: at).file)
+    }
+
+    /// A process executes again: what it runs until now is seen for certain.
+    private mutating func endLook(_ pid: CInt, _ control: borrowing Channel) throws(KernelError) {
+        guard let at = looks.firstIndex(where: { $0.pid == pid }) else { return }
+        let look = looks.remove(at: at)
+        defer { close(look.file) }
+        guard !ProgramWatch.runs(look), let path = ProgramWatch.other(look) else { return }
+        try control.send(InitReport.program(.runs(pid: pid, path: path)).wire)
+    }
+
+    /// Looks whether the programs run that were asked for, and reports those that do not.
+    mutating func lookAgain(_ control: borrowing Channel) throws(KernelError) {
+        guard !looks.isEmpty else { return }
+        let now = MonotonicClock.milliseconds()
+        var left: [Look] = []
+        var others: [(CInt, String)] = []
+        for look in looks {
+            if ProgramWatch.runs(look) {
+                close(look.file)
+            } else if look.deadline > now {
+                left.append(look)
+            } else {
+                if let path = ProgramWatch.other(look) { others.append((look.pid, path)) }
+                close(look.file)
+            }
+        }
+        looks = left
+        for (pid, path) in others { try control.send(InitReport.program(.runs(pid: pid, path: path)).wire) }
+    }
+
+    private static func runs(_ look: Look) -> Bool {
+        var (wanted, found) = (stat(), stat())
+        guard unsafe fstat(look.file, &wanted) == 0, unsafe stat("/proc/\(look.pid)/exe", &found) == 0 else {
+            return false
+        }
+        return wanted.st_dev == found.st_dev && wanted.st_ino == found.st_ino
+    }
+
+    /// The file that runs in place of the one that was asked for; nil if that is a script, whose interpreter runs, or
+    /// the process is gone.
+    private static func other(_ look: Look) -> String? {
+        if let file = try? Descriptor.open("/proc/self/fd/\(look.file)", O_RDONLY | O_NONBLOCK),
+            let head = try? file.read(upTo: 2), head == Array("#!".utf8)
+        {
+            return nil
+        }
+        return ProcessFacts.link("/proc/\(look.pid)/exe").flatMap { $0 == look.path ? nil : $0 }
+    }
+}
+
+extension ProgramEnd {
+    fileprivate init(_ change: ChildChange?) {
+        switch change {
+        case .exited(let code)?: self = .exited(code: code)
+        case .killed(let signal)?: self = .killed(signal: signal)
+        case .stopped?, .continued?, nil: self = .unknown
+        }
+    }
+}
