@@ -22,6 +22,8 @@ struct ProgramWatch: ~Copyable {
         /// The file that was asked for; open until the look is over, or process 1.
         let file: CInt
         let path: String
+        /// What ran until then.
+        let before: FileIdentity?
         let deadline: Int
     }
 
@@ -182,7 +184,8 @@ struct ProgramWatch: ~Copyable {
     private mutating func look(_ pid: CInt, _ file: CInt, _ path: String) {
         if looks.count >= ProgramWatch.mostLooks { close(looks.removeFirst().file) }
         let deadline = MonotonicClock.milliseconds() + ProgramWatch.patience
-        looks.append(Look(pid: pid, file: file, path: path, deadline: deadline))
+        let before = FileIdentity("/proc/\(pid)/exe")
+        looks.append(Look(pid: pid, file: file, path: path, before: before, deadline: deadline))
     }
 
     private mutating func forgetLook(_ pid: CInt) {
@@ -220,22 +223,39 @@ struct ProgramWatch: ~Copyable {
     }
 
     private static func runs(_ look: Look) -> Bool {
-        var (wanted, found) = (stat(), stat())
-        guard unsafe fstat(look.file, &wanted) == 0, unsafe stat("/proc/\(look.pid)/exe", &found) == 0 else {
-            return false
-        }
-        return wanted.st_dev == found.st_dev && wanted.st_ino == found.st_ino
+        guard let wanted = FileIdentity(open: look.file) else { return false }
+        return wanted == FileIdentity("/proc/\(look.pid)/exe")
     }
 
-    /// The file that runs in place of the one that was asked for; nil if that is a script, whose interpreter runs, or
-    /// the process is gone.
+    /// The file that runs in place of the one that was asked for; nil if that is a script, whose interpreter runs, or is
+    /// no program at all, so that the old one goes on, or the process is gone.
     private static func other(_ look: Look) -> String? {
         if let file = try? Descriptor.open("/proc/self/fd/\(look.file)", O_RDONLY | O_NONBLOCK),
-            let head = try? file.read(upTo: 2), head == Array("#!".utf8)
+            let head = try? file.read(upTo: 4)
         {
-            return nil
+            if head.starts(with: "#!".utf8) { return nil }
+            let isProgram = head.starts(with: [0x7F] + Array("ELF".utf8))
+            if !isProgram, FileIdentity("/proc/\(look.pid)/exe") == look.before { return nil }
         }
         return ProcessFacts.link("/proc/\(look.pid)/exe").flatMap { $0 == look.path ? nil : $0 }
+    }
+}
+
+/// Which file a path leads to.
+private struct FileIdentity: Equatable {
+    private let device: dev_t
+    private let inode: ino_t
+
+    init?(_ path: String) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        (device, inode) = (status.st_dev, status.st_ino)
+    }
+
+    init?(open file: CInt) {
+        var status = stat()
+        guard unsafe fstat(file, &status) == 0 else { return nil }
+        (device, inode) = (status.st_dev, status.st_ino)
     }
 }
 
