@@ -35,7 +35,9 @@ struct CallAnswers: ~Copyable {
     var isIdle: Bool { moves.isIdle }
 
     /// This process starts a program, whose call it will have to answer.
-    mutating func begin(_ pid: CInt, _ start: CommandStart) { programs?.begin(pid, start) }
+    mutating func begin(_ pid: CInt, _ start: CommandStart, running: PollEntry) {
+        programs?.begin(pid, start, running: running)
+    }
 
     /// That program runs, or could not be executed.
     mutating func begun(_ pid: CInt) { programs?.begun(pid) }

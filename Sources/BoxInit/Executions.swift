@@ -40,7 +40,7 @@ struct Executions: ~Copyable {
     mutating func begin(
         _ execution: Execution, _ descriptors: [CInt], _ launcher: CommandLauncher,
         _ control: borrowing Channel
-    ) throws(KernelError) -> (pid: CInt, start: CommandStart)? {
+    ) throws(KernelError) -> (pid: CInt, start: CommandStart, running: PollEntry)? {
         defer { for number in descriptors { close(number) } }
         do throws(KernelError) { return try begin(execution, descriptors, launcher) } catch {
             try control.send(InitReport.executed(id: execution.id, code: error.code).wire)
@@ -50,26 +50,26 @@ struct Executions: ~Copyable {
 
     private mutating func begin(
         _ execution: Execution, _ descriptors: [CInt], _ launcher: CommandLauncher
-    ) throws(KernelError) -> (pid: CInt, start: CommandStart) {
+    ) throws(KernelError) -> (pid: CInt, start: CommandStart, running: PollEntry) {
         guard let window = execution.terminal else {
             guard descriptors.count == 3 else { throw KernelError(call: "execute", code: EBADF) }
             let start = launcher.further(execution, descriptors)
-            return (add(execution.id, try start.begin(), nil), start)
+            return add(execution.id, start, try start.begin(), nil)
         }
         let pty = try PseudoTerminal(multiplexer: "/dev/pts/ptmx")
         try Terminal.setSize(Terminal.Size(rows: window.rows, columns: window.columns), of: pty.master.number)
         let slave = pty.slave.number
         let start = launcher.further(execution, [slave, slave, slave])
         let begun = try start.begin()
-        return (add(execution.id, begun, pty.takeMaster()), start)
+        return add(execution.id, start, begun, pty.takeMaster())
     }
 
-    private mutating func add(_ id: Int, _ begun: consuming BegunCommand, _ master: consuming Descriptor?)
-        -> CInt
-    {
-        let pid = begun.pid
+    private mutating func add(
+        _ id: Int, _ start: CommandStart, _ begun: consuming BegunCommand, _ master: consuming Descriptor?
+    ) -> (pid: CInt, start: CommandStart, running: PollEntry) {
+        let (pid, running) = (begun.pid, begun.entry)
         all.append(Entry(id: id, pid: pid, start: Start(begun, master)))
-        return pid
+        return (pid, start, running)
     }
 
     /// Reports the programs that run now, or could not be executed; their processes.

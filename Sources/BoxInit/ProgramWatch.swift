@@ -14,7 +14,14 @@ struct ProgramWatch: ~Copyable {
     private var watched = 0
     private var looks: [Look] = []
     /// The programs that this process starts just now, each with the place that it tried last.
-    private var own: [CInt: (start: CommandStart, last: Int)] = [:]
+    private var own: [CInt: Own] = [:]
+
+    private struct Own {
+        let start: CommandStart
+        /// Ready when it runs: from then on it is like any other.
+        let running: PollEntry
+        var last = 0
+    }
 
     /// A program that was let go, and is looked at once it runs.
     private struct Look {
@@ -60,11 +67,12 @@ struct ProgramWatch: ~Copyable {
         let call = execution.call
         if execution.isQuestion { return try listener.answer(call, .performed) }
         let program: ExecutionCall.Program
-        if let (start, before) = own[call.task] {
-            var last = before
-            program = execution.program(of: start, last: &last)
-            own[call.task] = (start, last)
+        // Asked now: a call that comes after the start may be taken before the start's end was noticed.
+        if var own = own[call.task], try poll([own.running], timeout: 0).isEmpty {
+            program = execution.program(of: own.start, last: &own.last)
+            self.own[call.task] = own
         } else {
+            own[call.task] = nil
             program = execution.program()
         }
         switch program {
@@ -76,7 +84,9 @@ struct ProgramWatch: ~Copyable {
     }
 
     /// This process starts a program: its memory is a copy of this one's until it runs, and closed to everybody.
-    mutating func begin(_ pid: CInt, _ start: CommandStart) { own[pid] = (start, 0) }
+    mutating func begin(_ pid: CInt, _ start: CommandStart, running: PollEntry) {
+        own[pid] = Own(start: start, running: running)
+    }
 
     /// It runs, or could not be executed.
     mutating func begun(_ pid: CInt) { own[pid] = nil }
@@ -121,9 +131,19 @@ struct ProgramWatch: ~Copyable {
         let path = before == nil ? ProgramWatch.appeared(pid) : nil
         let start = ProgramStart(
             pid: pid, parent: parent, path: path,
-            arguments: path == nil ? [] : ProcessFacts.words(pid), omitted: 0,
+            arguments: path == nil ? [] : ProgramWatch.words(pid), omitted: 0,
             directory: ProcessFacts.link("/proc/\(pid)/cwd"))
         try control.send(InitReport.program(.started(start)).wire)
+    }
+
+    /// The arguments of a program that is just being loaded: there a little after its file is.
+    private static func words(_ pid: CInt) -> [String] {
+        for _ in 0..<100 {
+            let words = ProcessFacts.words(pid)
+            if !words.isEmpty { return words }
+            sched_yield()
+        }
+        return []
     }
 
     /// What a process runs that could not be looked at before; nil if it still cannot, or is gone.

@@ -51,7 +51,7 @@ struct Reaper: ~Copyable {
         }
         let begun = try start.begin()
         command = begun.pid
-        answers?.begin(command, start)
+        answers?.begin(command, start, running: begun.entry)
         while true {
             let ready = try poll([begun.entry] + standing.dropFirst(2), timeout: answers?.timeout() ?? nil)
             try answers?.serve(ready, control)
@@ -127,8 +127,8 @@ struct Reaper: ~Copyable {
         case .signal(let number): try Reaper.signal(command, number)
         case .signalAll(let number): try Processes.kill(-1, number)
         case .execute(let execution):
-            if let (pid, start) = try executions.begin(execution, descriptors, launcher, control) {
-                answers?.begin(pid, start)
+            if let (pid, start, running) = try executions.begin(execution, descriptors, launcher, control) {
+                answers?.begin(pid, start, running: running)
             }
         case .signalExecuted(let id, let number):
             if let pid = executions.process(of: id) { try Reaper.signal(pid, number) }

@@ -93,7 +93,8 @@ package struct WatchedProcesses: ~Copyable {
     private static func zombieStatus(_ pid: CInt) -> CInt? {
         let fields = ProcessFacts.fields(pid)
         // State and exit code: the third and the 52nd of proc_pid_stat(5), counted from the state here.
-        guard fields.count > 49, fields[0] == "Z" else { return nil }
+        // While its parent takes the status it is dead (X) and not yet gone.
+        guard fields.count > 49, ["Z", "X"].contains(fields[0]) else { return nil }
         return CInt(fields[49])
     }
 }
