@@ -13,7 +13,7 @@ private func program(_ name: String) throws -> [UInt8] {
     let json = try #require(Shipped.syscallProfile(name))
     let context = SyscallContext(kernelMajor: 6, kernelMinor: 18)
     let filter = try SyscallProfile(json: json, name: name).filter(for: context)
-    return try SeccompFilter.compile(filter.listening(on: .native))
+    return try SeccompFilter.compile(filter.listening(to: .renames, on: .native))
 }
 
 /// Listens in this process, and to all children that it starts from now on.

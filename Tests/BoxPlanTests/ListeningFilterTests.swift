@@ -8,7 +8,7 @@ private let renameat2: Int32 = 316
 
 /// A filter for x86_64 with a listener.
 private func listening(_ action: SyscallAction, _ rules: [SyscallRule]) -> SyscallFilter {
-    SyscallFilter(defaultAction: action, rules: rules).listening(on: .x86_64)
+    SyscallFilter(defaultAction: action, rules: rules).listening(to: .renames, on: .x86_64)
 }
 
 private func rule(
@@ -19,18 +19,24 @@ private func rule(
 }
 
 @Suite struct `A filter with a listener` {
-    @Test(arguments: Shipped.syscallProfileNames, SyscallArchitecture.allCases)
-    func `asks about renames and says of all else what it said before`(
-        name: String, architecture: SyscallArchitecture
+    @Test(
+        arguments: Shipped.syscallProfileNames,
+        SyscallArchitecture.allCases.flatMap { architecture in
+            [ListenedCalls.renames, .executions, [.renames, .executions]].map { (architecture, $0) }
+        })
+    func `asks about what it is to ask and says of all else what it said before`(
+        name: String, listening: (SyscallArchitecture, ListenedCalls)
     ) throws {
+        let (architecture, calls) = listening
         let json = try #require(Shipped.syscallProfile(name))
         let context = SyscallContext(architecture: architecture, kernelMajor: 6, kernelMinor: 18)
         let plain = try SyscallProfile(json: json, name: name).filter(for: context)
         let (before, after) = (
-            NamedFilter(plain, architecture), NamedFilter(plain.listening(on: architecture), architecture)
+            NamedFilter(plain, architecture),
+            NamedFilter(plain.listening(to: calls, on: architecture), architecture)
         )
         for (call, number) in SyscallTable.all(on: architecture) {
-            if ListenedCalls.names.contains(call) {
+            if calls.calls.contains(call) {
                 #expect(after.action(number: number) == .notify, "\(call)")
                 #expect(before.action(number: number) == .allow, "\(call)")
                 continue

@@ -78,6 +78,8 @@ struct NarrowingTableTests {
             "network.upstream_proxy = \"http://p.org:1\"",
             "network.upstream_proxy = \"http://ann:geheim@p.org:1\"",
             "1:9 network.upstream_proxy http://p.org:1 with another login"),
+        Line("", "audit.level = \"network\"", "1:7 audit.level network (now full)"),
+        Line("audit.level = \"off\"", takes: "audit.level = \"network\""),
         Line("", "network.ca = \"~/evil.pem\"", "1:9 network.ca ~/evil.pem (now none)"),
         Line("network.ca = \"/a.pem\"", "network.ca = \"/b.pem\"", "1:9 network.ca /b.pem (now /a.pem)"),
         Line("network.ca = \"/a.pem\"", takes: "network.ca = \"/a.pem\""),

@@ -120,6 +120,7 @@ static void *flip(void *unused) {
         __asm__ volatile("" ::: "memory");
         for (volatile int i = 0; i < 300; i++);
     }
+    return 0;
 }
 
 static int race(int count) {

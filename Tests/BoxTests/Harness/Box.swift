@@ -138,6 +138,8 @@ enum Tools {
     static let rig = Result { try compile("rig", ["rig.c"]) }
     /// What renames directories in every way.
     static let renameDirs = Result { try compile("rename-dirs", ["rename-dirs.c"]) }
+    /// What starts programs in every way.
+    static let starts = Result { try compile("starts", ["starts.c"]) }
 
     /// Statically where it can be: then the probe needs nothing of what is inside.
     private static func compile(_ name: String, _ files: [String]) throws -> String {
@@ -154,6 +156,8 @@ enum Tools {
 /// Runs at the end of the process, when only C is left.
 private func removeTools() {
     guard let path = unsafe getenv("BOX_TEST_TOOLS") else { return }
-    for name in ["probe", "rig"] { unsafe unlink(String(cString: path) + "/" + name) }
+    for name in ["probe", "rig", "rename-dirs", "starts"] {
+        unsafe unlink(String(cString: path) + "/" + name)
+    }
     unsafe rmdir(path)
 }
