@@ -74,6 +74,7 @@ bench: dependencies-bench build
 	@scripts/bench $(BENCH_FLAGS)
 	@scripts/bench-proxy $(BENCH_FLAGS)
 	@scripts/bench-stage $(BENCH_FLAGS) $(BENCH_STAGE_FLAGS)
+	@scripts/bench-sessions $(BENCH_FLAGS)
 
 test-agents: dependencies-test build
 	@scripts/test-agents $(AGENTS_FLAGS)
