@@ -102,8 +102,3 @@ package struct Receipt: Equatable, Sendable {
         return "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s"
     }
 }
-
-extension Event {
-    /// The value of a field.
-    package subscript(name: String) -> Value? { fields.first { $0.name == name }?.value }
-}

@@ -124,7 +124,7 @@ package struct PreparedSession: ~Copyable {
                     onReady()
                 }
             } catch {
-                supervisor.abandon()
+                supervisor.abandon(directory)
                 throw error
             }
             var outcome = try supervisor.finish()

@@ -109,6 +109,26 @@ extension Supervisor {
             published: network?.published ?? [], refusals: receipt.refusals)
     }
 
+    /// Takes an event of the running session: counts it for the receipt, and writes it down if the policy wants that, unless
+    /// there are so many that only their number is written. All events of a session that runs go through here.
+    mutating func record(
+        _ event: Event, _ directory: borrowing SessionDirectory
+    ) throws(SessionError) {
+        receipt.count(event)
+        guard plan.audit != .off || !event.kind.isNetwork else { return }
+        for event in budget.take(event, now: Clock.milliseconds()) { try directory.append(event) }
+    }
+
+    /// Writes down the numbers of events that were only counted, if it is time.
+    mutating func recordCounts(_ directory: borrowing SessionDirectory) throws(SessionError) {
+        for event in budget.due(now: Clock.milliseconds()) { try directory.append(event) }
+    }
+
+    /// Writes down what was only counted, at the end.
+    mutating func recordRest(_ directory: borrowing SessionDirectory) throws(SessionError) {
+        for event in budget.rest() { try directory.append(event) }
+    }
+
     /// Writes down, counts, tells and answers what the network had to say.
     private mutating func write(
         _ log: NetworkLog, _ directory: borrowing SessionDirectory
@@ -121,15 +141,6 @@ extension Supervisor {
             try sandbox.order(.signal(SIGTERM))
             endSoon(status: ExitStatus.signal(SIGTERM))
         }
-    }
-
-    /// Counts an event, and writes it down if the policy wants that.
-    mutating func record(
-        _ event: Event, _ directory: borrowing SessionDirectory
-    ) throws(SessionError) {
-        receipt.count(event)
-        guard plan.audit != .off || !event.kind.isNetwork else { return }
-        try directory.append(event)
     }
 
     mutating func endNetwork(_ directory: borrowing SessionDirectory) throws(SessionError) {

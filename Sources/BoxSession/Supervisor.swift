@@ -22,6 +22,7 @@ struct Supervisor: ~Copyable {
     private let signals: Descriptor
     var receipt = Receipt()
     var programs = ProgramLog()
+    var budget = EventBudget()
 
     // What has happened so far.
     private var isReady = false
@@ -94,8 +95,9 @@ struct Supervisor: ~Copyable {
 
     /// Ends everything at once, because the session cannot go on; why it cannot is more interesting than what else
     /// may go wrong here.
-    consuming func abandon() {
+    consuming func abandon(_ directory: borrowing SessionDirectory) {
         sandbox.restoreTerminal()
+        _ = try? recordRest(directory)
         control.take()?.end()
         watch?.end()
         // The first process dies with this one in any case; here it is only waited for.
@@ -117,12 +119,14 @@ struct Supervisor: ~Copyable {
             try watchPolicy(ready, directory)
             try watchStage(ready)
             try sandbox.relay(ready)
+            try recordCounts(directory)
             try checkTime()
         }
         control.take()?.end()
         watch?.end()
         try endNetwork(directory)
         for event in programs.takeRest() { try record(event, directory) }
+        try recordRest(directory)
     }
 
     /// Waits until the sandbox is gone, writes its last output and says how it ended.
@@ -217,7 +221,8 @@ struct Supervisor: ~Copyable {
             }
         let network = network?.nextTime.map { max(0, min($0 - Clock.milliseconds(), Int(CInt.max))) }
         let watch = watch?.nextTime.map { max(0, $0 - Clock.milliseconds()) }
-        return [due, network, watch, sandbox.streamTimeout].compactMap { $0 }.min()
+        let counts = budget.nextTime.map { max(0, $0 - Clock.milliseconds()) }
+        return [due, network, watch, counts, sandbox.streamTimeout].compactMap { $0 }.min()
     }
 
     /// Ends the session when what it changes takes too much room.
