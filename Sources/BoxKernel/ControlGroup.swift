@@ -71,6 +71,12 @@ package struct ControlGroup: ~Copyable {
         }
     }
 
+    /// How often a process or thread could not be started because there were too many. Needs the controller of processes
+    /// (`ENOENT`).
+    package borrowing func refusedProcesses() throws(KernelError) -> UInt64 {
+        try number(of: "max", in: "pids.events")
+    }
+
     /// Kills every process in the group and below at once (Linux 5.14, `ENOENT` before).
     package borrowing func kill() throws(KernelError) { try write("1", to: "cgroup.kill") }
 

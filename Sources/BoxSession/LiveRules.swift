@@ -25,7 +25,7 @@ package struct RuleChange: Equatable, Sendable {
 /// The rules of a session as they change while it runs: those that it began with, and what was added since.
 package struct LiveRules: Equatable, Sendable {
     /// What the policy says.
-    private var base: NetworkRules
+    private(set) var base: NetworkRules
     private var allowed: [Allowance] = []
     private var denied: [HostRule] = []
 

@@ -2,9 +2,9 @@ package import BoxAudit
 internal import BoxTypes
 internal import Glibc
 
-/// One line of a session's log, read again.
+/// An event of a session with its time: a line of its log, read again, or one that happens now.
 struct LoggedEvent {
-    private let fields: [String: JSONValue.Content]
+    private let fields: [String: Event.Value]
     /// In RFC 3339.
     let time: String
 
@@ -12,21 +12,35 @@ struct LoggedEvent {
     init?(_ line: ArraySlice<UInt8>) {
         guard let value = try? JSONValue(parsing: Array(line)), case .object(let members) = value.content
         else { return nil }
-        fields = Dictionary(members.map { ($0.key, $0.value.content) }) { first, _ in first }
-        guard case .string(let time)? = fields["time"], Timestamp.seconds(of: time) != nil else { return nil }
+        var fields: [String: Event.Value] = [:]
+        for member in members where fields[member.key] == nil {
+            switch member.value.content {
+            case .string(let text): fields[member.key] = .text(text)
+            case .number(let number): fields[member.key] = Int(number.text).map { .number($0) }
+            case .bool(let flag): fields[member.key] = .flag(flag)
+            case .null, .array, .object: continue
+            }
+        }
+        guard case .text(let time)? = fields["time"], Timestamp.seconds(of: time) != nil else { return nil }
+        self.fields = fields
+        self.time = time
+    }
+
+    init(_ event: Event, time: String) {
+        fields = Dictionary(event.fields.map { ($0.name, $0.value) }) { first, _ in first }
         self.time = time
     }
 
     /// A text; empty if there is none.
     func text(_ name: String) -> String {
-        if case .string(let text)? = fields[name] { text } else { "" }
+        if case .text(let text)? = fields[name] { text } else { "" }
     }
 
     /// A number that is not negative and not absurd.
     func number(_ name: String) -> Int? {
-        guard case .number(let number)? = fields[name], let value = Int(number.text),
-            (0...1_000_000_000).contains(value)
-        else { return nil }
+        guard case .number(let value)? = fields[name], (0...1_000_000_000).contains(value) else {
+            return nil
+        }
         return value
     }
 

@@ -1,3 +1,4 @@
+package import BoxAudit
 package import BoxTypes
 
 /// What programs inside wanted and were refused: one host and port for one reason, however often.
@@ -111,6 +112,18 @@ package struct RefusedRequests: Sendable {
         }
     }
 
+    /// Takes an event that happens now.
+    package mutating func take(_ event: Event, time: String) {
+        switch event.kind {
+        case .netDeny: deny(LoggedEvent(event, time: time))
+        case .netLimit: limit(LoggedEvent(event, time: time))
+        case .netAllow: if !waiting.isEmpty { allow(LoggedEvent(event, time: time)) }
+        case .netClose, .exec, .execEnd, .policyChange, .sessionStart, .sessionEnd, .limit, .apply, .undo,
+            .discard:
+            return
+        }
+    }
+
     private mutating func deny(_ event: LoggedEvent) {
         guard var request = event.request else { return }
         request.detail = event.text("detail")
@@ -144,6 +157,9 @@ package struct RefusedRequests: Sendable {
         waiting[place] = (key, count - 1, until)
         if count > 0 { letIn(key, 1) }
     }
+
+    /// How many different ones there were, as far as they are told apart.
+    package var different: Int { found.count + leftOut }
 
     private mutating func letIn(_ key: RefusedRequest.Key, _ times: Int) {
         guard let count = found[key]?.count else { return }

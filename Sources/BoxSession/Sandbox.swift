@@ -9,6 +9,7 @@ struct Sandbox: ~Copyable {
     private let process: FirstProcess
     private let group: ControlGroup?
     private let hasMemoryLimit: Bool
+    private var hasProcessLimit = false
     private let facts: StreamFacts
     private var namespace: NetworkNamespace?
     private var mounts: MountNamespace?
@@ -52,6 +53,7 @@ struct Sandbox: ~Copyable {
         var sandbox = Sandbox(
             process, group, plan.controlGroup?.memoryBytes != nil, facts, ends.own, namespace)
         sandbox.mounts = mounts
+        sandbox.hasProcessLimit = plan.controlGroup?.processes != nil
         return sandbox
     }
 
@@ -133,20 +135,25 @@ struct Sandbox: ~Copyable {
         let change: ChildChange
         let remains: Remains
         let ranOutOfMemory: Bool
+        /// How often nothing could be started because there were too many processes.
+        let refusedProcesses: Int
     }
 
     /// Waits until the first process is gone, and with it everything in the sandbox.
     consuming func end() throws(SessionError) -> End {
         let remains = Remains(streams: streams)
         let change = try process.end()
-        var kills: UInt64 = 0
+        var (kills, refused): (UInt64, UInt64) = (0, 0)
         do throws(KernelError) {
             if hasMemoryLimit { kills = try group?.usage().outOfMemoryKills ?? 0 }
+            if hasProcessLimit { refused = try group?.refusedProcesses() ?? 0 }
             try group?.remove(within: 2000)
         } catch {
             throw SessionError(step: "remove the control group", error)
         }
-        return End(change: change, remains: remains, ranOutOfMemory: kills > 0)
+        return End(
+            change: change, remains: remains, ranOutOfMemory: kills > 0,
+            refusedProcesses: Int(clamping: refused))
     }
 
     // MARK: - Streams

@@ -2,7 +2,7 @@ internal import BoxAudit
 internal import BoxKernel
 package import BoxPlan
 package import BoxStage
-internal import BoxTypes
+package import BoxTypes
 internal import CLinux
 internal import Glibc
 
@@ -18,6 +18,12 @@ package struct Outcome: Equatable, Sendable {
     package var changes: StageSummary?
     /// The limit that ended the command; nil if none did.
     package var limit: LimitHit?
+    /// Limits that were reached and are known only now that it has ended.
+    package var otherLimits: [LimitHit] = []
+    /// What the policy says of the network at the end; nil where there is none.
+    package var rules: NetworkRules?
+    /// When it began, in RFC 3339.
+    package var started = ""
 
     package init(status: Int32, message: String? = nil) {
         self.status = status
@@ -25,11 +31,21 @@ package struct Outcome: Equatable, Sendable {
     }
 }
 
-/// A limit that ended a command: `time`, `memory` or `disk`.
+/// A limit of the session that was reached: `time`, `memory`, `disk` or `processes`.
 package struct LimitHit: Equatable, Sendable {
     package let name: String
     /// What it was, for people.
     package let detail: String
+
+    package init(name: String, detail: String) {
+        self.name = name
+        self.detail = detail
+    }
+
+    /// What the log says of it.
+    var event: Event {
+        Event(.limit, [Event.Field("limit", .text(name)), Event.Field("reason", .text(detail))])
+    }
 }
 
 /// The exit statuses that box itself gives; any other is the command's own.
@@ -131,6 +147,7 @@ package struct PreparedSession: ~Copyable {
             // The sandbox is gone, so nothing is mounted over them any more.
             placeholders?.release()
             outcome.milliseconds = Clock.milliseconds() - started
+            outcome.started = startTime
             if let stage { SessionStage.conclude(stage, &outcome) }
             try finish(outcome, startTime)
             placeholders?.wait()
@@ -173,6 +190,9 @@ package struct PreparedSession: ~Copyable {
     }
 
     private borrowing func finish(_ outcome: Outcome, _ startTime: String) throws(SessionError) {
+        for limit in [outcome.limit].compactMap({ $0 }) + outcome.otherLimits {
+            try directory.append(limit.event)
+        }
         try directory.append(
             Event(
                 .sessionEnd,

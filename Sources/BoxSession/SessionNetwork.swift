@@ -63,6 +63,9 @@ struct SessionNetwork: ~Copyable {
 
     /// The rules in force.
     var rules: NetworkRules { live.rules }
+
+    /// What the policy says, without what was only asked for since.
+    var policyRules: NetworkRules { live.base }
     /// Whether its proxy serves, or will.
     private(set) var isOpen = true
 

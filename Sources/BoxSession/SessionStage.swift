@@ -105,8 +105,7 @@ enum SessionStage {
         do throws(StageError) {
             var recorder = try Recorder(stage)
             _ = try recorder.update()
-            var summary = StageSummary(session: stage.session)
-            try ChangeWalk(stage).forEach { _ in summary.count += 1 }
+            let summary = try StageSummary.of(stage)
             if summary.count > 0 {
                 try sync(stage)
             } else if try Undo.last(stage) == nil {
@@ -182,12 +181,4 @@ enum SessionStage {
         }
         try stage.write()
     }
-}
-
-/// What a session has changed, for people.
-package struct StageSummary: Equatable, Sendable {
-    package let session: String
-    /// Files and links, one by one.
-    package var count = 0
-    init(session: String) { self.session = session }
 }

@@ -143,6 +143,8 @@ struct Supervisor: ~Copyable {
             limit = LimitHit(name: "time", detail: "\(plan.timeout ?? 0) s")
         }
         let receipt = receipt
+        let rules = network?.policyRules
+        let processLimit = plan.controlGroup?.processes
         let memoryLimit = plan.controlGroup?.memoryBytes
         let end = try sandbox.end()
         end.remains.endInput()
@@ -166,10 +168,17 @@ struct Supervisor: ~Copyable {
             final.message = "output was lost: \(failure)"
         }
         final.receipt = receipt
+        final.rules = rules
         if end.ranOutOfMemory, let memoryLimit {
             limit = LimitHit(name: "memory", detail: "\(ByteSize(bytes: Int(clamping: memoryLimit)))")
         }
         final.limit = limit
+        if end.refusedProcesses > 0, let processLimit {
+            // The sandbox's first process is one of them.
+            let detail =
+                "\(processLimit - 1) at most, \(RunReport.count(end.refusedProcesses, "start")) refused"
+            final.otherLimits.append(LimitHit(name: "processes", detail: detail))
+        }
         return final
     }
 

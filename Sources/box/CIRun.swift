@@ -76,8 +76,8 @@ final class CIRun: LaunchWatcher {
     func planned(_ request: Request) {
         report.policyDigest = request.sources.digest
         report.protections = request.plan.protections
-        report.workspace.mode = request.policy.workspace.mode.rawValue
-        report.workspace.project = request.facts.project.path.string
+        report.run.workspace.mode = request.policy.workspace.mode.rawValue
+        report.run.workspace.project = request.facts.project.path.string
         guard case .missing(let widenings) = request.sources.trust, !request.namesProjectFile else { return }
         let shown = widenings.prefix(3).map(\.text).joined(separator: "; ").escapedForTerminal
         let more = widenings.count > 3 ? "; and \(widenings.count - 3) more" : ""
@@ -88,7 +88,7 @@ final class CIRun: LaunchWatcher {
     }
 
     func ready(_ plan: Plan, session: String) {
-        report.session = session
+        report.run.session = session
         if !quiet {
             let card = Card.lines(plan, title: nil, session: session, colour: false, allowing: "--allow HOST")
             write(
@@ -99,7 +99,9 @@ final class CIRun: LaunchWatcher {
         isFenced = true
     }
 
-    func ended(_ outcome: Outcome, plan: Plan) { report.take(outcome, plan: plan) }
+    func ended(_ outcome: Outcome, isStaged: Bool, _ search: RemedySearch?) {
+        report.take(outcome, isStaged: isStaged, search)
+    }
 
     private func refuse(_ refusal: Refusal) {
         var message = refusal.message
@@ -117,7 +119,7 @@ final class CIRun: LaunchWatcher {
     private func endPlaces() {
         let before = places?.notices.count ?? 0
         do throws(SessionError) {
-            try places?.end(keeping: (report.workspace.changes ?? 0) > 0)
+            try places?.end(keeping: (report.run.workspace.changes ?? 0) > 0)
         } catch { report.notices.append(error.description) }
         report.notices += places?.notices.dropFirst(before) ?? []
     }
@@ -176,7 +178,7 @@ struct CIReportFiles: ~Copyable {
         func file(_ path: String?, _ option: String) -> ReportFile? {
             guard let path else { return nil }
             do throws(SessionError) {
-                return try ReportFile(path, option: option, project: project, directory: directory)
+                return try ReportFile(path, option: option, untrusted: [project], directory: directory)
             } catch {
                 reasons.append(error.description)
                 return nil

@@ -8,5 +8,5 @@ protocol LaunchWatcher: AnyObject {
     /// The command starts next.
     func ready(_ plan: Plan, session: String)
     /// The command has ended, and all its output is written.
-    func ended(_ outcome: Outcome, plan: Plan)
+    func ended(_ outcome: Outcome, isStaged: Bool, _ search: RemedySearch?)
 }

@@ -22,17 +22,14 @@ import Testing
         var outcome = Outcome(status: 0)
         for name in names {
             let target = [Event.Field("host", .text(name)), Event.Field("port", .number(443))]
-            outcome.receipt.count(Event(.netDeny, target + [Event.Field("reason", .text(name))]))
+            outcome.receipt.count(Event(.netDeny, target + [Event.Field("reason", .text("host"))]))
             outcome.receipt.count(Event(.netAllow, target))
             outcome.receipt.count(Event(.netLimit, target + [Event.Field("limit", .text(name))]))
+            outcome.receipt.count(Event(.exec, [Event.Field("path", .text(name))]))
         }
-        let plan = Plan(
-            command: ["make"], environment: [], workingDirectory: try AbsolutePath("/project"),
-            identity: Plan.Identity(
-                insideUID: 1, insideGID: 1, outsideUID: 1, outsideGID: 1, name: "person"), steps: [])
         var report = CIReport(
             command: ["make"] + names, started: "2026-01-01T00:00:00.000Z", failsOnDenied: failsOnDenied)
-        report.take(outcome, plan: plan)
+        report.take(outcome, isStaged: false, RemedySearch(NetworkRules()))
         report.notices = names
         report.protections = [
             Plan.ProtectionState(.seccomp, .enforced, detail: "on"),
@@ -109,7 +106,10 @@ import Testing
             return
         }
         #expect(refusals.count == 1000)
-        #expect(report.json.line.contains("\"omitted\":{\"hosts\":2000,\"refusals\":2000,\"limits\":2000}"))
+        #expect(
+            report.json.line.contains(
+                "\"omitted\":{\"hosts\":2000,\"refusals\":2000,\"limits\":2000,\"programs\":2000,\"files\":0}"
+            ))
         #expect(report.markdown.utf8.count < 100_000 && report.markdown.contains("and 2950 more"))
         #expect(report.lines.count < 70 && report.findings.count <= 10)
     }

@@ -9,9 +9,9 @@ extension CIReport {
         func count(_ kind: Verdict.Kind) -> Int { cases.count { $0.verdict?.kind == kind } }
         let counts =
             "tests=\"\(cases.count)\" failures=\"\(count(.failure))\" errors=\"\(count(.error))\" "
-            + "skipped=\"\(count(.skipped))\" time=\"\(CIReport.seconds(milliseconds))\""
+            + "skipped=\"\(count(.skipped))\" time=\"\(CIReport.seconds(run.milliseconds))\""
         var text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"box ci\" \(counts)>\n"
-        text += "  <testsuite name=\"box ci\" \(counts) timestamp=\"\(CIReport.xml(started))\">\n"
+        text += "  <testsuite name=\"box ci\" \(counts) timestamp=\"\(CIReport.xml(run.started))\">\n"
         for one in cases { text += one.text }
         return text + "  </testsuite>\n</testsuites>\n"
     }
@@ -53,14 +53,20 @@ extension CIReport {
     }
 
     private var commandCase: Case {
-        var one = Case(name: "command: " + commandText.cut(to: 200), milliseconds: milliseconds)
+        var one = Case(name: "command: " + run.commandText.cut(to: 200), milliseconds: run.milliseconds)
         if result == .refused {
             one.verdict =
                 protections.contains { $0.state == .missing }
                 ? Verdict(kind: .skipped, message: "a protection is missing")
-                : Verdict(kind: .error, message: message ?? "box refused")
+                : Verdict(kind: .error, message: run.message ?? "box refused")
         } else if let commandStatus, commandStatus != 0 {
-            one.verdict = Verdict(kind: .failure, message: message ?? "exit status \(commandStatus)")
+            one.verdict = Verdict(kind: .failure, message: run.message ?? "exit status \(commandStatus)")
+        }
+        if let files = run.files, files.count > 0 { one.lines.append("changed: \(run.fileLine(files))") }
+        let most = 50
+        one.lines += run.programs.prefix(most).map { "ran \($0.path), \(RunReport.times($0.count))" }
+        if run.programs.count > most {
+            one.lines.append("and \(run.programs.count - most) more programs")
         }
         return one
     }
@@ -68,15 +74,17 @@ extension CIReport {
     private var networkCase: Case {
         var one = Case(name: "network refusals")
         let most = 200
+        let refused = run.refused
         one.lines = refused.prefix(most).map {
-            "\(CIReport.label($0.target)), \(CIReport.times($0.count)) (\($0.reason)). \($0.advice)"
+            "\(RunReport.label($0.target)), \(RunReport.times($0.count)) (\($0.reason)). \($0.advice(run.means))"
         }
-        if refused.count > most { one.lines.append("and \(refused.count - most) more") }
+        let more = max(0, refused.count - most) + run.refusedBeyond
+        if more > 0 { one.lines.append("and \(more) more") }
         if commandStatus == nil {
             one.verdict = Verdict(kind: .skipped, message: "the command never ran")
         } else if !refused.isEmpty, failsOnDenied {
             one.verdict = Verdict(
-                kind: .failure, message: "refused: \(CIReport.count(refused.count, "host"))")
+                kind: .failure, message: "refused: \(RunReport.count(refused.count, "host"))")
         }
         return one
     }
@@ -84,13 +92,14 @@ extension CIReport {
     private var limitCase: Case {
         var one = Case(name: "limits")
         let most = 200
-        one.lines = limits.prefix(most).map { "\($0.name), \(CIReport.times($0.count)): \($0.detail)" }
+        let limits = run.limits
+        one.lines = limits.prefix(most).map { "\($0.name), \(RunReport.times($0.count)): \($0.detail)" }
         if limits.count > most { one.lines.append("and \(limits.count - most) more") }
         if commandStatus == nil {
             one.verdict = Verdict(kind: .skipped, message: "the command never ran")
         } else if limits.contains(where: { $0.target == nil || failsOnDenied }) {
             one.verdict = Verdict(
-                kind: .failure, message: "reached: \(CIReport.count(limits.count, "limit"))")
+                kind: .failure, message: "reached: \(RunReport.count(limits.count, "limit"))")
         }
         return one
     }

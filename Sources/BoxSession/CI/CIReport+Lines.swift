@@ -19,7 +19,8 @@ extension CIReport {
     /// How it ended, in one line.
     package var headline: String {
         guard let commandStatus else { return "the command never ran" }
-        let status = "the command ended with status \(commandStatus) after \(Receipt.time(milliseconds))"
+        let status =
+            "the command ended with status \(commandStatus) after \(LogText.duration(milliseconds: run.milliseconds))"
         switch result {
         case .passed, .failed, .refused: return status
         case .denied: return "\(status), but something was refused (--fail-on-denied)"
@@ -28,51 +29,27 @@ extension CIReport {
 
     /// What else is to be said, line by line; escaped.
     package var lines: [String] {
-        var lines: [String] = []
-        if let message { lines += message.split(separator: "\n").map { "reason   " + $0 } }
-        func add<Element>(_ all: [Element], _ text: (Element) -> String) {
-            lines += all.prefix(CIReport.mostLines).map(text)
-            if all.count > CIReport.mostLines {
-                lines.append("         and \(all.count - CIReport.mostLines) more")
-            }
-        }
-        add(reached) { host in
-            "reached  \(CIReport.shown(host.target)), \(CIReport.count(host.connections, "connection")), "
-                + "\(ByteSize(bytes: host.up)) up, \(ByteSize(bytes: host.down)) down"
-        }
-        add(refused) { "refused  \(CIReport.line($0))" }
-        add(limits) {
-            "limit    \($0.name.escapedForTerminal), \(CIReport.times($0.count)): \($0.detail.escapedForTerminal)"
-        }
-        if let changes = workspace.changes, changes > 0 {
-            lines.append(
-                "changed  \(CIReport.count(changes, "file")) of the staged project, session \(session ?? "")")
-        }
-        return lines
+        let reason = run.message.map { $0.split(separator: "\n").map { "reason   " + $0 } } ?? []
+        return reason + run.lines(most: CIReport.mostLines)
     }
-
-    private static func line(_ refusal: Refused) -> String {
-        "\(shown(refusal.target)), \(times(refusal.count)) (\(refusal.reason.escapedForTerminal)). \(refusal.advice)"
-    }
-
-    private static func shown(_ target: Receipt.Target) -> String { label(target).escapedForTerminal }
 
     /// What is worth a mark on the job's page, the worst first.
     package var findings: [Finding] {
         var findings: [Finding] = []
-        if result == .refused, let message {
+        if result == .refused, let message = run.message {
             findings.append(Finding(level: .error, title: "box refused", message: message, isAlone: true))
-        } else if let message, commandStatus != 0 {
+        } else if let message = run.message, commandStatus != 0 {
             findings.append(Finding(level: .error, title: "box", message: message))
         }
         let level: CILog.Level = failsOnDenied ? .error : .warning
-        let network = limits.filter { $0.target != nil }
-        for refusal in refused.prefix(CIReport.mostFindings) {
-            let message = "refused \(CIReport.line(refusal))"
+        let network = run.limits.filter { $0.target != nil }
+        for refusal in run.refused.prefix(CIReport.mostFindings) {
+            let message = "refused \(run.line(refusal))"
             findings.append(Finding(level: level, title: "box refused a host", message: message))
         }
-        if refused.count > CIReport.mostFindings {
-            let message = "\(refused.count - CIReport.mostFindings) more hosts were refused; the log has them"
+        let more = max(0, run.refused.count - CIReport.mostFindings) + run.refusedBeyond
+        if more > 0 {
+            let message = "\(more) more hosts were refused; the log has them"
             findings.append(Finding(level: level, title: "box refused hosts", message: message))
         }
         if let first = network.first {

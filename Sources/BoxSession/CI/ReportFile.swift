@@ -6,8 +6,9 @@ internal import Glibc
 /// A file that is written at the end of a run, whole or not at all.
 ///
 /// Its directory is opened before the command runs, so that a path that cannot be written stops the run and not its report.
-/// It may lie in the project, which belongs to somebody who sent a change, and which the command may write: below the
-/// project no link is followed, neither before nor after, and what stands at the path is replaced, never written.
+/// It may lie in a place that is not trusted: in the project, which belongs to somebody who sent a change, or where the
+/// command may write. Below those no link is followed, neither before nor after, and what stands at the path is replaced,
+/// never written.
 package struct ReportFile: ~Copyable {
     private let path: String
     private let name: String
@@ -15,9 +16,9 @@ package struct ReportFile: ~Copyable {
     private let step: String
 
     /// Opens the directory. `option` is what people wrote.
-    package init(_ path: String, option: String, project: AbsolutePath, directory: String)
-        throws(SessionError)
-    {
+    package init(
+        _ path: String, option: String, untrusted: [AbsolutePath], directory: String
+    ) throws(SessionError) {
         let step = "write \(option) \(path.escapedForTerminal)"
         let whole = path.hasPrefix("/") ? path : directory + "/" + path
         var parts = whole.split(separator: "/").map(String.init)
@@ -26,11 +27,11 @@ package struct ReportFile: ~Copyable {
             throw SessionError(step: step, reason: "it names no file")
         }
         let place: Descriptor
-        do throws(KernelError) { place = try ReportFile.open(parts, project) } catch {
+        do throws(KernelError) { place = try ReportFile.open(parts, untrusted) } catch {
             let reason =
                 switch error.code {
                 case ELOOP:
-                    "the way to it leads through a symbolic link of the project, which is not followed"
+                    "the way to it leads through a symbolic link of a place that others write, which is not followed"
                 case ENOENT: "there is no such directory. Make it before box starts"
                 default: errorText(error.code)
                 }
@@ -45,11 +46,14 @@ package struct ReportFile: ~Copyable {
         self.directory = place
     }
 
-    /// Opens a directory; from the project on without following a link.
-    private static func open(_ parts: [String], _ project: AbsolutePath) throws(KernelError) -> Descriptor {
+    /// Opens a directory; from an untrusted one on without following a link.
+    private static func open(
+        _ parts: [String], _ untrusted: [AbsolutePath]
+    ) throws(KernelError) -> Descriptor {
+        let places = Set(untrusted.map(\.string))
         for count in 0...parts.count {
             let prefix = "/" + parts[..<count].joined(separator: "/")
-            guard RealPath.of(prefix) == project.string else { continue }
+            guard let real = RealPath.of(prefix), places.contains(real) else { continue }
             let rest = parts[count...].joined(separator: "/")
             let base = try Descriptor.open(prefix, O_RDONLY | BOX_O_DIRECTORY)
             let flags = UInt64(UInt32(bitPattern: O_RDONLY | BOX_O_DIRECTORY | O_CLOEXEC))
@@ -114,7 +118,7 @@ package struct ReportFile: ~Copyable {
             guard error.code != ENOENT, error.code != ESTALE else {
                 throw SessionError(
                     step: step,
-                    reason: "the command moved or removed its directory. Choose one outside the project")
+                    reason: "the command moved or removed its directory. Choose one that it cannot write")
             }
             throw SessionError(step: step, reason: errorText(error.code))
         }

@@ -199,21 +199,3 @@ private struct LogPrinter {
                 + "--verify \(session.escapedForTerminal)")
     }
 }
-
-extension String {
-    /// JSON in which everything that a terminal would obey, or not show, is written as `\uXXXX`.
-    fileprivate var escapedInJSON: String {
-        var out = ""
-        for scalar in unicodeScalars {
-            let text = String(scalar)
-            // All of these are in the first plane.
-            guard text.escapedForTerminal != text, scalar.value <= 0xFFFF else {
-                out.unicodeScalars.append(scalar)
-                continue
-            }
-            let hex = String(scalar.value, radix: 16)
-            out += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-        }
-        return out
-    }
-}

@@ -124,9 +124,12 @@ struct PendingCommand: ParsableCommand {
 
 extension PolicySources {
     /// Says what would open what is refused under this policy.
-    var remedies: RemedySearch {
+    var remedies: RemedySearch { remedies(under: Planner.rules(of: policy.network)) }
+
+    /// Says it under rules that this policy has become.
+    func remedies(under rules: NetworkRules) -> RemedySearch {
         let denied = listing.entries.filter { $0.key == "network.deny" }
-        return RemedySearch(Planner.rules(of: policy.network)) { rule in
+        return RemedySearch(rules) { rule in
             denied.first { $0.rule == rule }?.place
         }
     }

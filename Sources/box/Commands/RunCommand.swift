@@ -23,6 +23,15 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Print card and receipt even if standard error is not a terminal.")
     var card = false
 
+    @Option(
+        help: ArgumentHelp("Write the receipt as Markdown, when the command has ended.", valueName: "file"))
+    var receipt: String?
+
+    @Flag(
+        help: ArgumentHelp(
+            "Print the receipt as JSON on standard output; what the command prints goes to standard error."))
+    var json = false
+
     #if DEBUG
         @Option(help: .hidden)
         var dropLayer: String?
@@ -32,7 +41,7 @@ struct RunCommand: ParsableCommand {
     var words: [String] = []
 
     private enum CodingKeys: String, CodingKey {
-        case options, stage, quiet, card
+        case options, stage, quiet, card, receipt, json
         #if DEBUG
             case dropLayer
         #endif
@@ -41,6 +50,7 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         var launcher = Launcher(options: options.values, words: words, quiet: quiet, card: card)
         launcher.stage = try stage.values()
+        launcher.receipt = ReceiptValues(file: receipt, json: json)
         #if DEBUG
             launcher.droppedLayer = dropLayer
         #endif
@@ -77,6 +87,8 @@ struct Launcher {
     let card: Bool
     /// Which stage it works in, and what becomes of it.
     var stage = StageValues()
+    /// How the receipt is wanted.
+    var receipt = ReceiptValues()
     /// Is told of each stage of the run, and then speaks to the user itself.
     var watcher: (any LaunchWatcher)?
     /// Only a debug build can leave a layer out.
@@ -93,28 +105,35 @@ struct Launcher {
     init?(plainly arguments: ArraySlice<String>) {
         var options = OptionValues()
         var stage = StageValues()
+        var receipt = ReceiptValues()
         var (quiet, card) = (false, false)
         var at = arguments.startIndex
         while at < arguments.endIndex, arguments[at].hasPrefix("-"), arguments[at] != "--" {
             switch arguments[at] {
             case "-q", "--quiet": quiet = true
             case "--card": card = true
+            case "--json": receipt.json = true
             case "--continue": stage.continues = true
             case "--setup": options.setup = true
             case "--learn": options.learn = true
             default:
                 at += 1
                 // A value that looks like an option is more likely a missing value.
-                guard at < arguments.endIndex, !arguments[at].hasPrefix("-"),
-                    options.take(arguments[at - 1], arguments[at])
-                        || stage.take(arguments[at - 1], arguments[at])
-                else { return nil }
+                guard at < arguments.endIndex, !arguments[at].hasPrefix("-") else { return nil }
+                if arguments[at - 1] == "--receipt" {
+                    receipt.file = arguments[at]
+                } else if !options.take(arguments[at - 1], arguments[at]),
+                    !stage.take(arguments[at - 1], arguments[at])
+                {
+                    return nil
+                }
             }
             at += 1
         }
         guard at < arguments.endIndex else { return nil }
         self.init(options: options, words: Array(arguments[at...]), quiet: quiet, card: card)
         self.stage = stage
+        self.receipt = receipt
     }
 
     /// Never returns normally: the command's status is thrown.
@@ -122,6 +141,7 @@ struct Launcher {
         #if DEBUG
             if let droppedLayer { try Mutant.announce(droppedLayer) }
         #endif
+        var output = try ReceiptOutput(receipt)
         let seed: SandboxSeed
         do throws(SessionError) {
             seed = try SandboxSeed(entry: Init.entry, project: options.project ?? ".")
@@ -137,6 +157,7 @@ struct Launcher {
                 controlGroups: seed.controlGroups)
             learning = try Learning(options, hasNetwork: draft.plan.proxy != nil)
             if !quiet { TrustNotice.tell(draft.sources) }
+            try output.open(receipt, draft.plan)
             watcher?.planned(draft)
             try draft.home?.prepare(quiet: quiet)
         } catch {
@@ -190,18 +211,24 @@ struct Launcher {
             if !quiet { prepared.progress = CopyLine().show }
             outcome = try prepared.run()
         } catch { throw Refusal(error) }
-        watcher?.ended(outcome, plan: plan)
+        let search = outcome.rules.map(draft.sources.remedies(under:))
+        watcher?.ended(outcome, isStaged: plan.stage != nil, search)
         if let message = outcome.message, watcher == nil { Output.error(message) }
-        if showsCard {
-            let lines = outcome.receipt.lines(
-                command: draft.stem, milliseconds: outcome.milliseconds, status: outcome.status)
-            Output.raw(lines.map { "box: \($0)\n" }.joined())
+        var report = RunReport(command: plan.command, means: .command, started: outcome.started)
+        report.session = session
+        report.agent = draft.agent
+        report.workspace.mode = draft.policy.workspace.mode.rawValue
+        report.workspace.project = draft.facts.project.path.string
+        report.take(outcome, isStaged: plan.stage != nil, search)
+        if showsCard, !receipt.json {
+            Output.raw(report.receipt(name: draft.stem).map { "box: \($0)\n" }.joined())
         }
         learning?.tell(session: session, sources: draft.sources)
+        let isWritten = output.write(report)
         if let changes = outcome.changes, changes.count > 0 {
             try StageEnd(changes: changes, quiet: quiet, onExit: stage.onExit).run()
         }
-        throw CommandStatus(status: outcome.status)
+        throw CommandStatus(status: outcome.status == 0 && !isWritten ? ExitStatus.denied : outcome.status)
     }
 
     /// A new session begins with the project as it is: what earlier ones changed is not in it.
