@@ -5,38 +5,60 @@ internal import Glibc
 /// The session's `events.jsonl`, one line an event, each tied to those before it (`EventChain`).
 ///
 /// It is written by whoever holds the session's lock: its supervisor, and later the commands that take over what it
-/// changed.
+/// changed. A file that is full is put aside (`LogParts`), and a new one goes on with the same chain.
 package struct EventLog: ~Copyable {
-    private let file: Descriptor
+    /// When a file is full, in bytes.
+    package static let partSize = 64 << 20
+
+    private let path: String
     private let session: String
+    private let partSize: Int
     private let end: End
 
     /// How the log ends at present.
     private final class End {
+        var file: Descriptor
+        var parts: LogParts
         var chain: EventChain
         /// What was written last has no end: a line must begin anew.
         var isTorn: Bool
-        init(_ chain: EventChain, isTorn: Bool) {
+        init(_ file: consuming Descriptor, _ parts: LogParts, _ chain: EventChain, isTorn: Bool) {
+            self.file = file
+            self.parts = parts
             self.chain = chain
             self.isTorn = isTorn
         }
     }
 
     /// Opens the log for appending; it is the user's alone, and no link is followed.
-    package init(path: String, session: String) throws(LogError) {
+    package init(path: String, session: String, partSize: Int = EventLog.partSize) throws(LogError) {
         do throws(KernelError) {
+            let parts = try LogParts(of: path)
             let file = try EventLog.open(path)
-            end = try EventLog.end(of: file, session)
-            self.file = file
+            let (last, isTorn) = try EventLog.end(of: file)
+            var chain = last
+            // None was written since the last file was put aside.
+            for number in parts.numbers.reversed() where chain == nil {
+                chain = try EventLog.end(of: try EventLog.open(parts.path(number), O_RDONLY)).chain
+            }
+            end = End(file, parts, chain ?? EventChain(session: session), isTorn: isTorn)
         } catch { throw LogError(reason: "cannot open \(path.escapedForTerminal): \(error)") }
+        self.path = path
         self.session = session
+        self.partSize = partSize
+    }
+
+    private static func open(_ path: String, _ mode: CInt) throws(KernelError) -> Descriptor {
+        let file = try Descriptor.open(path, mode | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
+        guard try FileStatus.of(file.number).kind == .file else {
+            throw KernelError(call: "open", code: EINVAL, subject: "no file")
+        }
+        return file
     }
 
     private static func open(_ path: String) throws(KernelError) -> Descriptor {
-        let flags = O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK
-        let file = try Descriptor.open(path, flags, mode: 0o600)
+        let file = try open(path, O_RDWR | O_CREAT | O_APPEND)
         let status = try FileStatus.of(file.number)
-        guard status.kind == .file else { throw KernelError(call: "open", code: EINVAL, subject: "no file") }
         if status.mode & 0o077 != 0 { try check("fchmod", fchmod(file.number, 0o600)) }
         return file
     }
@@ -49,8 +71,8 @@ package struct EventLog: ~Copyable {
 
     /// What the last line says that has a digest. A line after it that has none was cut off, or was put there.
     private static func end(
-        of file: borrowing Descriptor, _ session: String
-    ) throws(KernelError) -> End {
+        of file: borrowing Descriptor
+    ) throws(KernelError) -> (chain: EventChain?, isTorn: Bool) {
         let size = try FileStatus.of(file.number).size
         var length = tails.first
         var isTorn = false
@@ -66,12 +88,25 @@ package struct EventLog: ~Copyable {
             let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             // The first may begin before, and behind the last end there is no line.
             for line in lines.dropFirst(start > 0 ? 1 : 0).dropLast().reversed() {
-                if let chain = EventChain(after: line) { return End(chain, isTorn: isTorn) }
+                if let chain = EventChain(after: line) { return (chain, isTorn) }
             }
             guard start > 0, length < tails.longest else { break }
             length *= 8
         }
-        return End(EventChain(session: session), isTorn: isTorn)
+        return (nil, isTorn)
+    }
+
+    /// Puts the file aside and begins a new one. The new one is made first: on a full disk nothing has changed. If box is
+    /// ended between the steps, the next one that opens the log finds the same order of lines.
+    private borrowing func beginPart() throws(KernelError) {
+        let fresh = path + ".new"
+        if unsafe unlink(fresh) < 0, errno != ENOENT { try check("unlink", -1, fresh) }
+        let file = try EventLog.open(fresh, O_RDWR | O_CREAT | O_EXCL | O_APPEND)
+        try end.parts.refresh()
+        let full = end.parts.path((end.parts.numbers.last ?? 0) + 1)
+        try check("rename", unsafe rename(path, full), path)
+        try check("rename", unsafe rename(fresh, path), fresh)
+        end.file = file
     }
 
     /// Appends an event with the present time.
@@ -79,12 +114,16 @@ package struct EventLog: ~Copyable {
         var chain = end.chain
         let line = chain.add(Array(object(event).line.utf8)) + [UInt8(ascii: "\n")]
         do throws(KernelError) {
-            let size = try FileStatus.of(file.number).size
+            var size = try FileStatus.of(end.file.number).size
+            if size >= partSize, !end.isTorn {
+                try beginPart()
+                size = 0
+            }
             do throws(KernelError) {
-                try file.write(all: end.isTorn ? [UInt8(ascii: "\n")] + line : line)
+                try end.file.write(all: end.isTorn ? [UInt8(ascii: "\n")] + line : line)
             } catch {
                 // Half a line would be taken for damage: a full disk took only its beginning.
-                if ftruncate(file.number, size) < 0 { end.isTorn = true }
+                if ftruncate(end.file.number, size) < 0 { end.isTorn = true }
                 throw error
             }
         } catch { throw LogError(reason: "cannot write the session's log: \(error)") }

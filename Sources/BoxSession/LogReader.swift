@@ -3,19 +3,21 @@ internal import BoxKernel
 internal import BoxTypes
 internal import Glibc
 
-/// Reads a session's log line by line, as far as it is written; a later call goes on where the last one ended. However
-/// long the log is, no more than a piece of it is in memory.
+/// Reads a session's log line by line, as far as it is written, through all its parts; a later call goes on where the last
+/// one ended. However long the log is, no more than a piece of it is in memory.
 package struct LogReader: ~Copyable {
     /// Longer lines are damage: what box writes is bounded.
     package static let longestLine = 1 << 20
     private static let piece = 1 << 18
 
-    private let file: Descriptor
-    private let path: String
+    private var parts: LogParts
+    private var current: Opened
     private var rest: [UInt8] = []
     private var isTooLong = false
     /// How many lines there were so far.
     package private(set) var count = 0
+    /// The first part that is missing, and the line before which it is.
+    package private(set) var missing: (line: Int, name: String)?
 
     /// A line of the log, without its end.
     package enum Line {
@@ -24,10 +26,39 @@ package struct LogReader: ~Copyable {
         case tooLong
     }
 
-    /// Opens a session's log. No link is followed, and only a regular file is one: reading others could wait for ever.
+    /// A part that is read.
+    private struct Opened: ~Copyable {
+        let file: Descriptor
+        let path: String
+        /// The number that it has, or gets when it is put aside.
+        let number: Int
+    }
+
+    /// Opens a session's log; `path` is that of its last part. No link is followed, and only a regular file is one: reading
+    /// others could wait for ever.
     package init(_ path: String) throws(SessionError) {
+        var parts: LogParts
+        do throws(KernelError) { parts = try LogParts(of: path) } catch {
+            throw SessionError(step: "read the log", error)
+        }
+        let first = parts.numbers.first
+        current =
+            if let first {
+                try LogReader.open(parts.path(first), number: first)
+            } else {
+                try LogReader.openPresent(&parts, number: 1)
+            }
+        self.parts = parts
+        if let first, first > 1 { missing = (1, "events.1.jsonl") }
+    }
+
+    private static func open(_ path: String, number: Int) throws(SessionError) -> Opened {
         do throws(KernelError) {
-            file = try LogReader.open(path)
+            let file = try Descriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            guard try FileStatus.of(file.number).kind == .file else {
+                throw KernelError(call: "read", code: EINVAL)
+            }
+            return Opened(file: file, path: path, number: number)
         } catch {
             let shown = path.escapedForTerminal
             switch error.code {
@@ -36,15 +67,36 @@ package struct LogReader: ~Copyable {
             default: throw SessionError(step: "read the log", error)
             }
         }
-        self.path = path
     }
 
-    private static func open(_ path: String) throws(KernelError) -> Descriptor {
-        let file = try Descriptor.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-        guard try FileStatus.of(file.number).kind == .file else {
-            throw KernelError(call: "read", code: EINVAL)
+    /// Opens the part that is written to. It may be put aside meanwhile, so that another one has its name.
+    private static func openPresent(_ parts: inout LogParts, number: Int) throws(SessionError) -> Opened {
+        let present = try open(parts.present, number: number)
+        try refresh(&parts)
+        guard let aside = parts.numbers.first(where: { $0 >= number }) else { return present }
+        return try open(parts.path(aside), number: aside)
+    }
+
+    private static func refresh(_ parts: inout LogParts) throws(SessionError) {
+        do throws(KernelError) { try parts.refresh() } catch {
+            throw SessionError(step: "read the log", error)
         }
-        return file
+    }
+
+    /// Goes on to the part after the present one, which was put aside; false if there is none yet.
+    private mutating func goOn() throws(SessionError) -> Bool {
+        let number = current.number
+        if let next = parts.numbers.first(where: { $0 > number }) {
+            current = try LogReader.open(parts.path(next), number: next)
+        } else {
+            // box was ended between putting the last one aside and beginning a new one.
+            if unsafe access(parts.present, F_OK) < 0, errno == ENOENT { return false }
+            current = try LogReader.openPresent(&parts, number: number + 1)
+        }
+        if current.number > number + 1, missing == nil {
+            missing = (count + 1, "events.\(number + 1).jsonl")
+        }
+        return true
     }
 
     /// Behind the last complete line there is the beginning of another.
@@ -53,9 +105,21 @@ package struct LogReader: ~Copyable {
     /// Gives every line that was completed since the last call, with its number from 1.
     package mutating func read(_ body: (Int, Line) -> Void) throws(SessionError) {
         while true {
+            try readToEnd(body)
+            try LogReader.refresh(&parts)
+            let number = current.number
+            guard parts.numbers.contains(where: { $0 >= number }) else { return }
+            // It was put aside; until then something may have been written.
+            try readToEnd(body)
+            guard try goOn() else { return }
+        }
+    }
+
+    private mutating func readToEnd(_ body: (Int, Line) -> Void) throws(SessionError) {
+        while true {
             let bytes: [UInt8]
-            do throws(KernelError) { bytes = try file.read(upTo: LogReader.piece) } catch {
-                throw SessionError(step: "read \(path.escapedForTerminal)", error)
+            do throws(KernelError) { bytes = try current.file.read(upTo: LogReader.piece) } catch {
+                throw SessionError(step: "read \(current.path.escapedForTerminal)", error)
             }
             if bytes.isEmpty { return }
             take(bytes, body)
@@ -94,27 +158,25 @@ package struct LogReader: ~Copyable {
         }
     }
 
-    /// Something to wait for until the log has grown: readable then. It is the open file that is watched, whatever stands
-    /// under its name.
-    package borrowing func growth() throws(SessionError) -> LogGrowth { try LogGrowth(file) }
+    /// Something to wait for until the log has grown: readable then.
+    package borrowing func growth() throws(SessionError) -> LogGrowth { try LogGrowth(parts.directory) }
 }
 
-/// Tells when a log has grown.
+/// Tells when a log may have grown: something was written in its directory, or another part was begun.
 package struct LogGrowth: ~Copyable {
     private let notifier: Descriptor
 
-    fileprivate init(_ file: borrowing Descriptor) throws(SessionError) {
-        do throws(KernelError) { notifier = try LogGrowth.watch(file) } catch {
+    fileprivate init(_ directory: String) throws(SessionError) {
+        do throws(KernelError) { notifier = try LogGrowth.watch(directory) } catch {
             throw SessionError(step: "follow the log", error)
         }
     }
 
-    private static func watch(_ file: borrowing Descriptor) throws(KernelError) -> Descriptor {
+    private static func watch(_ directory: String) throws(KernelError) -> Descriptor {
         let notifier = Descriptor(
             owning: try check("inotify_init1", inotify_init1(CInt(IN_CLOEXEC) | CInt(IN_NONBLOCK))))
-        let place = "/proc/self/fd/\(file.number)"
-        let watch = unsafe inotify_add_watch(notifier.number, place, UInt32(IN_MODIFY))
-        try check("inotify_add_watch", watch)
+        let events = UInt32(IN_MODIFY) | UInt32(IN_CREATE) | UInt32(IN_MOVED_TO)
+        try check("inotify_add_watch", unsafe inotify_add_watch(notifier.number, directory, events))
         return notifier
     }
 
@@ -160,6 +222,9 @@ package enum LogVerdict: Equatable, Sendable {
                     verdict = .bad(line: number, reason: LogVerdict.reason(bytes))
                 }
             }
+        }
+        if case .bad(let line, _)? = verdict, let missing = reader.missing, missing.line == line {
+            return .bad(line: line, reason: "\(missing.name) is missing, which has the lines before it")
         }
         if let verdict { return verdict }
         if reader.isTorn, !isRunning {

@@ -1,3 +1,4 @@
+internal import BoxAudit
 internal import BoxPlan
 internal import BoxTypes
 internal import Glibc
@@ -13,7 +14,7 @@ package struct RecordedSession: Equatable, Sendable {
     package let directory: String
 
     /// The log of what happened in it.
-    package var log: String { directory + "/events.jsonl" }
+    package var log: String { "\(directory)/\(LogParts.name)" }
 
     private init?(_ name: String, in sessions: String) {
         directory = sessions + "/" + name

@@ -59,9 +59,21 @@ package struct SessionDirectory: ~Copyable {
     }
 
     private static func openLog(_ path: String, _ name: String) throws(SessionError) -> EventLog {
-        do throws(LogError) { return try EventLog(path: path + "/events.jsonl", session: name) } catch {
+        do throws(LogError) {
+            return try EventLog(path: "\(path)/\(LogParts.name)", session: name, partSize: partSize)
+        } catch {
             throw SessionError(step: "start the session's log", reason: error.reason)
         }
+    }
+
+    /// When a part of the log is full; a debug build can be told otherwise, for tests.
+    private static var partSize: Int {
+        #if DEBUG
+            if let text = unsafe getenv("BOX_LOG_PART"), let size = Int(unsafe String(cString: text)) {
+                return size
+            }
+        #endif
+        return EventLog.partSize
     }
 
     private static func choose(name: String?, stem: String, in sessions: String) throws(SessionError)

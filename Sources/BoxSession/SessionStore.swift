@@ -113,7 +113,7 @@ extension StoredSession {
         case .running: return false
         case .finished, .failed, .interrupted, .damaged:
             if let ended = ended.flatMap(Timestamp.milliseconds(of:)) { return ended < time }
-            let files = isDirectory ? ["/session.json", "/events.jsonl"] : []
+            let files = isDirectory ? ["/session.json", "/\(LogParts.name)"] : []
             let known = files.compactMap { try? FileStatus.of(directory + $0, following: false).modified }
             // The directory itself changes whenever somebody looks whether it is locked.
             let last = known.max() ?? (try? FileStatus.of(directory, following: false).modified) ?? 0

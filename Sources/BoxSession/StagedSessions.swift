@@ -152,7 +152,7 @@ package struct StagedSession: Sendable {
     /// Adds an event to the session's log.
     package func log(_ event: Event) throws(SessionError) {
         do throws(LogError) {
-            try EventLog(path: directory + "/events.jsonl", session: name).append(event)
+            try EventLog(path: "\(directory)/\(LogParts.name)", session: name).append(event)
         } catch { throw SessionError(step: "write the session's log", reason: error.reason) }
     }
 

@@ -1,3 +1,4 @@
+internal import BoxAudit
 internal import BoxKernel
 internal import BoxPlan
 internal import BoxTypes
@@ -43,7 +44,7 @@ package struct StoredSession: Equatable, Sendable {
     package var chain: String?
 
     /// The log of what happened in it.
-    package var log: String { directory + "/events.jsonl" }
+    package var log: String { "\(directory)/\(LogParts.name)" }
 
     /// Whether it works in a stage, so that its changes can be counted.
     package var isStaged: Bool { ["overlay", "copy"].contains(workspace) }
