@@ -140,7 +140,7 @@ package struct SessionDirectory: ~Copyable {
     /// Appends to the log; a log that cannot be written ends the session.
     package borrowing func append(_ event: Event) throws(SessionError) {
         do throws(LogError) { try log.append(event) } catch {
-            throw SessionError(step: "go on", reason: error.reason)
+            throw SessionError(step: "go on", reason: "\(error.reason), and no session goes on without its log")
         }
     }
 }

@@ -201,8 +201,13 @@ struct SessionRecordFile {
         let temporary = "\(directory)/\(name).new"
         let flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW
         let file = try Descriptor.open(temporary, flags, mode: 0o600)
-        try file.write(all: Array((record.pretty + "\n").utf8))
-        try check("rename", unsafe rename(temporary, "\(directory)/\(name)"), temporary)
+        do throws(KernelError) {
+            try file.write(all: Array((record.pretty + "\n").utf8))
+            try check("rename", unsafe rename(temporary, "\(directory)/\(name)"), temporary)
+        } catch {
+            _ = unsafe unlink(temporary)
+            throw error
+        }
     }
 }
 
