@@ -72,6 +72,8 @@ package struct EventBudget: Sendable {
         let pid: Int? = if case .number(let pid)? = event["pid"] { pid } else { nil }
         switch event.kind {
         case .exec:
+            // It says that a start was another program's: it goes with that.
+            if event["instead_of"] != nil, let pid { return unwritten.contains(pid) ? [] : [event] }
             guard EventBudget.spend(&programs, event, burst, perSecond, now) else {
                 if let pid { unwritten.insert(pid) }
                 return []

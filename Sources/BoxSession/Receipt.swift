@@ -37,6 +37,9 @@ package struct Receipt: Equatable, Sendable {
     /// So many different hosts, limits and programs are told apart.
     static let most = 4096
 
+    /// Stands for programs that would not say what they are.
+    static let hidden = "(hidden)"
+
     package private(set) var allowed: [Target: Use] = [:]
     /// What was refused, but for what ran into a limit.
     package private(set) var denied = RefusedRequests()
@@ -64,12 +67,7 @@ package struct Receipt: Equatable, Sendable {
         let count = if case .number(let number)? = event["count"] { max(1, number) } else { 1 }
         switch event.kind {
         case .netAllow, .netClose, .netDeny, .netLimit: take(network: event, count)
-        case .exec:
-            let path = event.text("path")
-            let name =
-                programs[path] != nil || programs.count < Receipt.most ? path : EventBudget.otherPrograms
-            programs[name, default: 0] += count
-            starts += count
+        case .exec: take(program: event, count)
         case .limit:
             let hit = LimitHit(name: event.text("limit"), detail: event.text("reason"))
             if !hit.name.isEmpty, limits[hit.name] != nil || limits.count < Receipt.most {
@@ -77,6 +75,19 @@ package struct Receipt: Equatable, Sendable {
             }
         case .execEnd, .policyChange, .sessionStart, .sessionEnd, .apply, .undo, .discard: return
         }
+    }
+
+    private mutating func take(program event: Event, _ count: Int) {
+        let path = event["hidden"] == nil ? event.text("path") : Receipt.hidden
+        let name = programs[path] != nil || programs.count < Receipt.most ? path : EventBudget.otherPrograms
+        programs[name, default: 0] += count
+        starts += count
+        // What was started under this path is another program, and was counted already.
+        guard event["instead_of"] != nil else { return }
+        let before = event.text("instead_of")
+        guard let known = programs[before] else { return }
+        programs[before] = known > count ? known - count : nil
+        starts -= count
     }
 
     private mutating func take(network event: Event, _ count: Int) {

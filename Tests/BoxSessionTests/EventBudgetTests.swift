@@ -82,6 +82,18 @@ struct EventBudgetTests {
         #expect(budget.take(end(8), now: 1_000).count == 1)
     }
 
+    @Test func `what a start turned out to be goes with the start`() {
+        var budget = EventBudget(burst: 1, perSecond: 0)
+        func instead(_ pid: Int) -> Event {
+            Event(.exec, [Event.Field("pid", .number(pid)), Event.Field("instead_of", .text("/a"))])
+        }
+        #expect(budget.take(exec(7), now: 0).count == 1)
+        #expect(budget.take(instead(7), now: 0).count == 1)
+        #expect(budget.take(exec(8), now: 0).isEmpty)
+        #expect(budget.take(instead(8), now: 0).isEmpty)
+        #expect(budget.rest().map { $0["count"] } == [.number(1)])
+    }
+
     @Test func `counts are due ten seconds after the first, each class for itself`() {
         var budget = EventBudget(burst: 0, perSecond: 0)
         #expect(budget.take(exec(1), now: 1_000).isEmpty)

@@ -147,6 +147,20 @@ struct RunReportTests {
         #expect(report.json.line.contains("\"programs\":null,\"files\":null"))
     }
 
+    @Test func `a program that another one ran instead of is counted once`() throws {
+        let report = try RunReportTests.report([
+            RunReportTests.exec("/usr/bin/a"), RunReportTests.exec("/usr/bin/a"),
+            Event(
+                .exec,
+                [
+                    RunReportTests.number("pid", 7), RunReportTests.text("path", "/usr/bin/b"),
+                    RunReportTests.text("instead_of", "/usr/bin/a"),
+                ]), Event(.exec, [Event.Field("hidden", .flag(true))]),
+        ])
+        #expect(report.starts == 3)
+        #expect(report.programs.map(\.path) == ["(hidden)", "/usr/bin/a", "/usr/bin/b"])
+    }
+
     @Test func `a request that waited and was let through is no refusal`() throws {
         let report = try RunReportTests.report([
             RunReportTests.net(

@@ -215,7 +215,8 @@ enum Markdown {
             tables, table = [], None
             for line in text.split('\\n'):
                 if not line.startswith('|'):
-                    assert line == '' or line.startswith(('## box ci: ', '### ', '- ', 'and ')), line
+                    assert (line == '' or line.startswith(('## box ', '### ', '- ', 'and '))
+                            or re.fullmatch('[0-9]+ files?(, [0-9]+ [a-z ]+)*', line)), line
                     table = None
                     continue
                 assert line.startswith('| ') and line.endswith(' |'), line

@@ -186,4 +186,92 @@ import Testing
         try scene.ended("work-2")
         #expect(try scene.command(["log", "work"], status: 125).errors.contains("work-1 work-2"))
     }
+
+    /// The parts of a session's log, in order.
+    private func parts(_ scene: SessionScene) throws -> [String] {
+        let all = try FileManager.default.contentsOfDirectory(atPath: scene.store + "/work")
+        return all.filter { $0.hasPrefix("events.") }.sorted {
+            $0.compare($1, options: .numeric) == .orderedAscending
+        }
+    }
+
+    @Test(.enabled(if: Box.mutant != nil)) func `a log in many parts is one`() throws {
+        var scene = try SessionScene(["--workspace", "overlay"])
+        scene.box.executable = try #require(Box.mutant)
+        let running = try scene.box.start(
+            ["/bin/sh", "-c", "echo up; echo 1 > made; read line"], options: ["--name", "work"],
+            environment: ["BOX_LOG_PART": "1500"], streams: .openInput)
+        try running.expect("up\n", within: 30)
+        let log = try Running(
+            [Box.binary, "log", "-f"], environment: scene.box.environment, directory: scene.project,
+            streams: .pipes(input: nil))
+        try log.expect("started")
+        let hosts = (1...40).map { "h\($0).example.com" }
+        for host in hosts {
+            try scene.command(["allow", "-s", "work", host])
+            try log.expect("allow  \(host)")
+        }
+        running.closeInput()
+        #expect(try running.wait().status < 125)
+        try log.expect("ended")
+        let followed = try log.wait(within: 10)
+        #expect(followed.status == 0)
+        let parts = try parts(scene)
+        #expect(parts.count > 3 && parts.last == "events.jsonl", "\(parts)")
+        // Every line, in order, and once.
+        let all = try lines(scene)
+        #expect(
+            all.filter { $0.contains("  policy  ") }.map { String($0.split(separator: " ").last ?? "") }
+                == hosts)
+        #expect(followed.lines.filter { !$0.hasPrefix("-- ") } == all)
+        let json = try scene.command(["log", "--json"]).text
+        let texts = try parts.map { try Host.text("\(scene.store)/work/\($0)") }
+        #expect(json == texts.joined())
+        #expect(
+            try scene.command(["log", "--verify"]).answer == "work: \(all.count) events, as they were written"
+        )
+        #expect(try lines(scene, "--since", "1h") == all)
+        // A later command goes on with the last part.
+        try scene.command(["apply", "--yes"])
+        #expect(try lines(scene).last?.contains("  apply  ") == true)
+        #expect(try scene.command(["log", "--verify"]).status == 0)
+        try scene.box.scratch.write("", to: "\(scene.store)/work/\(parts[1])", mode: 0o600)
+        #expect(try scene.command(["log", "--verify"], status: 1).errors.contains("box: work: line "))
+        try FileManager.default.removeItem(atPath: "\(scene.store)/work/\(parts[1])")
+        let missing = try scene.command(["log", "--verify"], status: 1)
+        #expect(missing.errors.contains("\(parts[1]) is missing"), "\(missing)")
+        try scene.command(["rm", "--force", "work"])
+        #expect(try scene.names.isEmpty)
+    }
+
+    @Test func `on a full disk a session does not go on unseen, and its changes are kept`() throws {
+        let scene = try SessionScene(["--workspace", "overlay"])
+        // Its own changes fill the disk that the log is on.
+        let script = """
+            echo kept > kept; head -c 30M /dev/zero > big 2>/dev/null; echo full
+            ask() { exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT %s HTTP/1.1\\r\\nHost: %s\\r\\n\\r\\n' "$1" "$1" >&3
+                head -n 1 <&3; exec 3>&-; }
+            for i in $(seq 500); do ask h$i.example:443; done; echo end
+            """
+        let outer = """
+            run='\(scene.box.executable)'; $run run --workspace overlay --name work -- /bin/bash -c "$0"; echo "status $?"
+            $run ps -a; $run log work | tail -n 1; $run log --verify work; $run diff -s work --name-only --no-pager
+            """
+        let running = try Running(
+            [
+                try Tools.rig.get(), "--tmpfs", scene.box.scratch.state + "=6m", "--", "/bin/sh", "-c", outer,
+                script,
+            ],
+            environment: scene.box.environment, directory: scene.project, streams: .pipes(input: nil))
+        let outcome = try running.wait(within: 60)
+        let text = outcome.text
+        #expect(text.contains("full\n") && !text.contains("end\n"), "\(outcome)")
+        #expect(
+            outcome.errors.contains("cannot write the session's log")
+                && outcome.errors.contains("No space left"),
+            "\(outcome)")
+        #expect(outcome.errors.contains("What was changed is kept: box diff -s work"), "\(outcome)")
+        #expect(text.contains("status 125") && text.contains("as they were written"), "\(outcome)")
+        #expect(text.contains("big\n") && text.contains("kept\n"), "\(outcome)")
+    }
 }
