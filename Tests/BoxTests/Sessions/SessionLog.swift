@@ -3,12 +3,19 @@ import Testing
 
 /// `box log`: what happened in a session, live and afterwards, and whether somebody touched it.
 @Suite(.recorded("OT-03")) struct SessionLog {
+    /// Sessions whose programs are not in the log: what is expected here is what else happens.
+    private static func scene(
+        _ options: [String] = ["--workspace", "overlay", "--net", "none"]
+    ) throws -> SessionScene {
+        try SessionScene(options + ["--audit", "network"])
+    }
+
     private func lines(_ scene: SessionScene, _ words: String...) throws -> [String] {
         try scene.command(["log"] + words).lines.filter { !$0.hasPrefix("-- ") }
     }
 
     @Test func `what happened is told in order`() throws {
-        let scene = try SessionScene(["--workspace", "overlay"])
+        let scene = try SessionLog.scene(["--workspace", "overlay"])
         try scene.ended("work", "getent hosts nope.example.com; echo 1 > made; exit 3")
         try scene.command(["apply", "--yes"])
         let all = try lines(scene)
@@ -30,7 +37,7 @@ import Testing
     }
 
     @Test func `colours are for terminals that want them`() throws {
-        let scene = try SessionScene()
+        let scene = try SessionLog.scene()
         try scene.ended("work")
         #expect(try scene.onTerminal(["log"], colour: true).text.contains("\u{1b}[1m"))
         #expect(try scene.onTerminal(["log"]).isHarmless)
@@ -38,7 +45,7 @@ import Testing
     }
 
     @Test func `it can be followed until the session ends`() throws {
-        let scene = try SessionScene(["--workspace", "none"])
+        let scene = try SessionLog.scene(["--workspace", "none"])
         let running = try scene.running("work")
         let log = try Running(
             [Box.binary, "log", "-f"], environment: scene.box.environment, directory: scene.project,
@@ -58,7 +65,7 @@ import Testing
     }
 
     @Test func `following ends with control-C`() throws {
-        let scene = try SessionScene()
+        let scene = try SessionLog.scene()
         let running = try scene.running("work")
         let log = try Running(
             [Box.binary, "log", "-f"], environment: scene.box.environment, directory: scene.project,
@@ -71,7 +78,7 @@ import Testing
     }
 
     @Test func `the chain holds through everything that writes to it`() throws {
-        let scene = try SessionScene()
+        let scene = try SessionLog.scene()
         func events() throws -> Int {
             struct Verdict: Decodable {
                 var session: String, whole: Bool, events: Int, line: Int?, reason: String?
@@ -106,7 +113,7 @@ import Testing
         ("sed -i '1{p}' LOG", 2),
     ])
     func `whoever touched it is found out`(_ edit: String, _ line: Int) throws {
-        let scene = try SessionScene()
+        let scene = try SessionLog.scene()
         try scene.ended("work", "echo 1 > a")
         try scene.command(["discard", "--yes"])
         let edited = try Host.shell(
@@ -119,7 +126,7 @@ import Testing
     }
 
     @Test func `damaged lines are told of and passed over`() throws {
-        let scene = try SessionScene()
+        let scene = try SessionLog.scene()
         try scene.ended("work")
         let path = scene.store + "/work/events.jsonl"
         let lines = try Host.text(path).split(separator: "\n")
@@ -140,7 +147,7 @@ import Testing
     ])
     func `a log that is none is neither read nor written`(_ edit: String) throws {
         row("OT-07")
-        let scene = try SessionScene()
+        let scene = try SessionLog.scene()
         try scene.ended("work", "echo 1 > a")
         let victim = scene.box.scratch.root + "/victim"
         try scene.box.scratch.write("precious\n", to: victim)
@@ -162,7 +169,7 @@ import Testing
     }
 
     @Test func `a log of 100 MB takes little memory`() throws {
-        let scene = try SessionScene()
+        let scene = try SessionLog.scene()
         try scene.ended("work")
         let path = scene.store + "/work/events.jsonl"
         let line = try Host.text(path).split(separator: "\n")[1]
@@ -179,7 +186,7 @@ import Testing
     }
 
     @Test func `without a session there is a word about it`() throws {
-        let scene = try SessionScene()
+        let scene = try SessionLog.scene()
         #expect(try scene.command(["log"], status: 125).errors.contains("there is none of this project"))
         #expect(try scene.command(["log", "quinn"], status: 125).errors.contains("box ps -a"))
         try scene.ended("work-1")
@@ -196,7 +203,7 @@ import Testing
     }
 
     @Test(.enabled(if: Box.mutant != nil)) func `a log in many parts is one`() throws {
-        var scene = try SessionScene(["--workspace", "overlay"])
+        var scene = try SessionLog.scene(["--workspace", "overlay"])
         scene.box.executable = try #require(Box.mutant)
         let running = try scene.box.start(
             ["/bin/sh", "-c", "echo up; echo 1 > made; read line"], options: ["--name", "work"],
@@ -222,7 +229,7 @@ import Testing
         let all = try lines(scene)
         #expect(
             all.filter { $0.contains("  policy  ") }.map { String($0.split(separator: " ").last ?? "") }
-                == hosts)
+                == hosts.map { $0 + ":443" })
         #expect(followed.lines.filter { !$0.hasPrefix("-- ") } == all)
         let json = try scene.command(["log", "--json"]).text
         let texts = try parts.map { try Host.text("\(scene.store)/work/\($0)") }
@@ -245,7 +252,7 @@ import Testing
     }
 
     @Test func `on a full disk a session does not go on unseen, and its changes are kept`() throws {
-        let scene = try SessionScene(["--workspace", "overlay"])
+        let scene = try SessionLog.scene(["--workspace", "overlay"])
         // Its own changes fill the disk that the log is on.
         let script = """
             echo kept > kept; head -c 30M /dev/zero > big 2>/dev/null; echo full
