@@ -155,6 +155,18 @@ package struct Channel: ~Copyable {
 
     /// Receives one message; nil at the end of file. The descriptors are the caller's to close.
     package borrowing func receive() throws(KernelError) -> (bytes: [UInt8], descriptors: [CInt])? {
+        do throws(KernelError) { return try take() } catch {
+            guard error.code == ECONNRESET else { throw error }
+        }
+        // The other end was closed with our message unread. That is told once, and before what it had sent: its last words
+        // are still there.
+        do throws(KernelError) { return try take() } catch {
+            guard error.code == ECONNRESET else { throw error }
+            return nil
+        }
+    }
+
+    private borrowing func take() throws(KernelError) -> (bytes: [UInt8], descriptors: [CInt])? {
         var descriptors = [CInt](repeating: -1, count: 200)
         var count = CInt(descriptors.count)
         var code: CInt = 0
@@ -164,11 +176,7 @@ package struct Channel: ~Copyable {
             if got < 0 { code = errno }
             filled = max(got, 0)
         }
-        guard code == 0 else {
-            // The other end was closed with our message unread: that is its end, too.
-            if code == ECONNRESET { return nil }
-            throw KernelError(call: "recvmsg", code: code)
-        }
+        guard code == 0 else { throw KernelError(call: "recvmsg", code: code) }
         if bytes.isEmpty { return nil }
         bytes.reserveCapacity(0)
         return (bytes, Array(descriptors.prefix(Int(count))))

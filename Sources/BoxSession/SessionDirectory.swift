@@ -66,15 +66,8 @@ package struct SessionDirectory: ~Copyable {
         }
     }
 
-    /// When a part of the log is full; a debug build can be told otherwise, for tests.
-    private static var partSize: Int {
-        #if DEBUG
-            if let text = unsafe getenv("BOX_LOG_PART"), let size = Int(unsafe String(cString: text)) {
-                return size
-            }
-        #endif
-        return EventLog.partSize
-    }
+    /// When a part of the log is full.
+    private static var partSize: Int { LogMutation.number("BOX_LOG_PART") ?? EventLog.partSize }
 
     private static func choose(name: String?, stem: String, in sessions: String) throws(SessionError)
         -> String
@@ -140,7 +133,21 @@ package struct SessionDirectory: ~Copyable {
     /// Appends to the log; a log that cannot be written ends the session.
     package borrowing func append(_ event: Event) throws(SessionError) {
         do throws(LogError) { try log.append(event) } catch {
-            throw SessionError(step: "go on", reason: "\(error.reason), and no session goes on without its log")
+            throw SessionError(
+                step: "go on", reason: "\(error.reason), and no session goes on without its log")
         }
+    }
+}
+
+/// What a debug build can be told about logs, so that tests need not write as much as they hold.
+enum LogMutation {
+    /// The value of a variable; nil in any other build.
+    static func number(_ name: String) -> Int? {
+        #if DEBUG
+            guard let text = unsafe getenv(name) else { return nil }
+            return Int(unsafe String(cString: text))
+        #else
+            return nil
+        #endif
     }
 }

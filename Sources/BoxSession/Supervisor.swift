@@ -22,7 +22,7 @@ struct Supervisor: ~Copyable {
     private let signals: Descriptor
     var receipt = Receipt()
     var programs = ProgramLog()
-    var budget = EventBudget()
+    var budget = EventBudget(burst: LogMutation.number("BOX_LOG_BURST") ?? EventBudget.burst)
 
     // What has happened so far.
     private var isReady = false

@@ -137,12 +137,13 @@ struct Control: ~Copyable {
 
 /// The process before it serves: what it inherits and which signals it takes.
 enum ProcessHygiene {
-    /// Closes everything but the standard streams and the control socket, and leaves the terminal's signals to
-    /// the supervisor: its end of the control socket is what stops the proxy.
+    /// Closes everything but the standard streams and the control socket, and leaves signals to the whole group, a
+    /// terminal's or those of a pipeline that is cancelled, to the supervisor: its end of the control socket is what stops
+    /// the proxy.
     static func enter(keeping control: CInt) throws(KernelError) {
         if control > 3 { try check("close_range", box_close_range(3, UInt32(control - 1), 0)) }
         try check("close_range", box_close_range(UInt32(control + 1), .max, 0))
-        for number in [SIGPIPE, SIGINT, SIGQUIT, SIGHUP, SIGTSTP] {
+        for number in [SIGPIPE, SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGTSTP] {
             var ignore = sigaction()
             unsafe ignore.__sigaction_handler.sa_handler = SIG_IGN
             try unsafe check("sigaction", sigaction(number, &ignore, nil))

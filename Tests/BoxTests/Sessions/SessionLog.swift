@@ -251,6 +251,40 @@ import Testing
         #expect(try scene.names.isEmpty)
     }
 
+    @Test(.enabled(if: Box.mutant != nil)) func `a storm of programs and of refusals is counted`() throws {
+        var scene = try SessionScene(["--workspace", "none"])
+        scene.box.executable = try #require(Box.mutant)
+        let script = """
+            ask() { exec 3<>/dev/tcp/127.0.0.1/3128; printf 'CONNECT %s HTTP/1.1\\r\\nHost: %s\\r\\n\\r\\n' "$1" "$1" >&3
+                read -r line <&3; exec 3>&-; }
+            for i in {1..400}; do /bin/true; done; for i in {1..300}; do ask h$i.example:443; done
+            """
+        let outcome = try scene.command(
+            ["run"] + scene.box.options + ["--name", "storm", "--json", "--", "/bin/bash", "-c", script],
+            environment: ["BOX_LOG_BURST": "50"])
+        #expect(outcome.text.contains("\"started\": 401"), "\(outcome)")
+        var (starts, started, ends, refusals, refused) = (0, 0, 0, 0, 0)
+        for line in try Host.text(scene.store + "/storm/events.jsonl").split(separator: "\n") {
+            let event = try JSONDecoder().decode(Counted.self, from: Data(line.utf8))
+            switch event.event {
+            case "exec": (starts, started) = (starts + 1, started + (event.count ?? 1))
+            case "exec.end": ends += 1
+            case "net.deny": (refusals, refused) = (refusals + 1, refused + (event.count ?? 1))
+            default: continue
+            }
+        }
+        // Ten a second come on top, and what was only counted.
+        #expect(started == 401 && (51..<200).contains(starts), "\(started) \(starts)")
+        #expect(refused == 300 && (51..<250).contains(refusals), "\(refused) \(refusals)")
+        #expect(ends < starts)
+        #expect(try scene.command(["log", "--verify", "storm"]).status == 0)
+        #expect(try scene.command(["log", "storm"]).text.contains(" times"))
+        #expect(try scene.list(["-a"]).first?.refusals == 300)
+    }
+
+    /// What an event says of how many it stands for.
+    private struct Counted: Decodable { var event: String, count: Int? }
+
     @Test func `on a full disk a session does not go on unseen, and its changes are kept`() throws {
         let scene = try SessionLog.scene(["--workspace", "overlay"])
         // Its own changes fill the disk that the log is on.
