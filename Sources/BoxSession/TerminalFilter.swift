@@ -74,13 +74,16 @@ package struct TerminalFilter: Sendable {
     /// Appends the part of `bytes`, and of what was held before, that the terminal may have.
     package mutating func filter(_ bytes: Span<UInt8>, into out: inout [UInt8]) {
         out.reserveCapacity(out.count + bytes.count + held.count)
+        filter(bytes, to: &out)
+    }
+
+    /// Gives a sink the part of `bytes`, and of what was held before, that a terminal may have.
+    mutating func filter(_ bytes: Span<UInt8>, to out: inout some TerminalSink) {
         var at = 0
         while at < bytes.count {
             if case .text = state, !utf8.isInside {
                 let end = PlainText.end(in: bytes, from: at)
-                unsafe bytes.extracting(at..<end).withUnsafeBufferPointer {
-                    unsafe out.append(contentsOf: $0)
-                }
+                out.text(bytes.extracting(at..<end))
                 at = end
                 if at == bytes.count { return }
             } else if case .control = state {
@@ -117,7 +120,7 @@ package struct TerminalFilter: Sendable {
 // MARK: - One byte
 
 extension TerminalFilter {
-    private mutating func step(_ byte: UInt8, _ out: inout [UInt8]) {
+    private mutating func step(_ byte: UInt8, _ out: inout some TerminalSink) {
         switch state {
         case .text: text(byte, &out)
         case .c2: c2(byte, &out)
@@ -132,7 +135,8 @@ extension TerminalFilter {
             escape(byte, &out)
         case .image: image(byte, &out)
         case .imageEscape:
-            out += [0x1B, UInt8(ascii: "\\")]
+            out.image(0x1B)
+            out.image(UInt8(ascii: "\\"))
             reset()
             if byte == UInt8(ascii: "\\") { return }
             begin(.escape, 0x1B)
@@ -140,41 +144,41 @@ extension TerminalFilter {
         }
     }
 
-    private mutating func text(_ byte: UInt8, _ out: inout [UInt8]) {
+    private mutating func text(_ byte: UInt8, _ out: inout some TerminalSink) {
         switch utf8.take(byte) {
-        case .inside: out.append(byte)
+        case .inside: out.text(byte)
         case .c1Lead: begin(.c2, byte)
         case .outside:
             switch byte {
             case 0x05: removed += 1  // ENQ: the terminal types its answerback string.
             case 0x1B: begin(.escape, byte)
             case 0x80...0x9F: c1(byte, lead: nil, &out)
-            default: out.append(byte)
+            default: out.text(byte)
             }
         }
     }
 
-    private mutating func c2(_ byte: UInt8, _ out: inout [UInt8]) {
+    private mutating func c2(_ byte: UInt8, _ out: inout some TerminalSink) {
         reset()
         switch byte {
         case 0x80...0x9F: c1(byte, lead: 0xC2, &out)
         case 0xA0...0xBF:
-            out.append(0xC2)
-            out.append(byte)
+            out.text(0xC2)
+            out.text(byte)
         default:
-            out.append(0xC2)
+            out.text(0xC2)
             text(byte, &out)
         }
     }
 
     /// A C1 control is ESC and the character 0x40 below it.
-    private mutating func c1(_ byte: UInt8, lead: UInt8?, _ out: inout [UInt8]) {
+    private mutating func c1(_ byte: UInt8, lead: UInt8?, _ out: inout some TerminalSink) {
         begin(.escape, lead ?? byte)
         if lead != nil { held.append(byte) }
         escape(byte - 0x40, isHeld: true, &out)
     }
 
-    private mutating func escape(_ byte: UInt8, isHeld: Bool = false, _ out: inout [UInt8]) {
+    private mutating func escape(_ byte: UInt8, isHeld: Bool = false, _ out: inout some TerminalSink) {
         guard isHeld || !interrupts(byte, &out) else { return }
         if byte == UInt8(ascii: "["), held.count == introducer.length { return beginControl(byte, isHeld) }
         let intermediates = held.dropFirst(introducer.length).filter { (0x20...0x2F).contains($0) }
@@ -189,19 +193,16 @@ extension TerminalFilter {
             state = .control
         } else {
             let verdict = TerminalRules.verdict(escape: byte, intermediates: intermediates)
-            if passes(verdict) { modes.note(escape: byte, intermediates: intermediates) }
-            decide(verdict, &out)
+            decide(verdict, .escape(final: byte, intermediates: intermediates), &out)
         }
     }
 
-    private mutating func control(_ byte: UInt8, _ out: inout [UInt8]) {
+    private mutating func control(_ byte: UInt8, _ out: inout some TerminalSink) {
         guard !interrupts(byte, &out) else { return }
         hold(byte, limit: Self.longestSequence)
         guard (0x40...0x7E).contains(byte) else { return }
         let sequence = ControlSequence(in: held, from: bodyStart)
-        let verdict = TerminalRules.verdict(control: sequence, in: held)
-        if passes(verdict) { modes.note(control: sequence, in: held) }
-        decide(verdict, &out)
+        decide(TerminalRules.verdict(control: sequence, in: held), .control(sequence), &out)
     }
 
     private mutating func beginControl(_ byte: UInt8, _ isHeld: Bool) {
@@ -210,7 +211,7 @@ extension TerminalFilter {
         state = .control
     }
 
-    private mutating func string(_ kind: StringKind, _ byte: UInt8, _ out: inout [UInt8]) {
+    private mutating func string(_ kind: StringKind, _ byte: UInt8, _ out: inout some TerminalSink) {
         switch utf8.take(byte) {
         case .inside, .c1Lead: return hold(byte, limit: Self.longestString)
         case .outside: break
@@ -219,7 +220,7 @@ extension TerminalFilter {
         case 0x07 where kind == .operatingSystem: endString(kind, [byte], .bell, &out)
         case 0x18, 0x1A:
             drop(&out)
-            out.append(byte)
+            out.text(byte)
         case 0x1B: state = .stringEscape(kind)
         case 0x00..<0x20, 0x7F: spoiled = true
         case 0x80...0x9F where held.last == 0xC2 && held.count > bodyStart:
@@ -234,7 +235,7 @@ extension TerminalFilter {
     }
 
     private mutating func endByC1(
-        _ kind: StringKind, _ byte: UInt8, lead: UInt8?, _ spelling: Spelling, _ out: inout [UInt8]
+        _ kind: StringKind, _ byte: UInt8, lead: UInt8?, _ spelling: Spelling, _ out: inout some TerminalSink
     ) {
         if byte == 0x9C { return endString(kind, (lead.map { [$0] } ?? []) + [byte], spelling, &out) }
         // Any other C1 control ends the string and begins something new.
@@ -243,27 +244,25 @@ extension TerminalFilter {
     }
 
     /// Strings that are decided before their end.
-    private mutating func endEarly(_ kind: StringKind, _ byte: UInt8, _ out: inout [UInt8]) {
+    private mutating func endEarly(_ kind: StringKind, _ byte: UInt8, _ out: inout some TerminalSink) {
         guard !spoiled, introducer.spelling == .seven else { return }
         let body = held[bodyStart...]
         switch kind {
         case .operatingSystem where isLinuxConsole && TerminalRules.isLinuxPalette(body):
-            modes.note(linuxPalette: body)
-            decide(.pass, &out)
+            decide(.pass, .linuxPalette(body: bodyStart..<held.count), &out)
         case .device where TerminalRules.isImage(body):
-            out += held
-            reset()
+            decide(.pass, .image, &out)
             state = .image
         case .operatingSystem, .device, .title, .other: break
         }
     }
 
-    private mutating func image(_ byte: UInt8, _ out: inout [UInt8]) {
+    private mutating func image(_ byte: UInt8, _ out: inout some TerminalSink) {
         switch byte {
-        case 0x0A, 0x0D, 0x20...0x7E: out.append(byte)
+        case 0x0A, 0x0D, 0x20...0x7E: out.image(byte)
         case 0x18, 0x1A:
             reset()
-            out.append(byte)
+            out.text(byte)
         case 0x1B: state = .imageEscape
         default: break  // Not part of an image; terminals do not agree what it does there.
         }
@@ -304,22 +303,22 @@ extension TerminalFilter {
 
     /// Drops the held sequence. Terminals carry out the layout controls (BS to CR) within an escape or
     /// control sequence, so these stay; within a string they do not.
-    private mutating func drop(_ out: inout [UInt8]) {
+    private mutating func drop(_ out: inout some TerminalSink) {
         removed += 1
         switch state {
-        case .escape, .control: out += held.lazy.filter { (0x08...0x0D).contains($0) }
+        case .escape, .control: for byte in held where (0x08...0x0D).contains(byte) { out.text(byte) }
         case .text, .c2, .string, .stringEscape, .image, .imageEscape: break
         }
         reset()
     }
 
     /// Whether the byte ends an incomplete escape or control sequence, which is dropped then.
-    private mutating func interrupts(_ byte: UInt8, _ out: inout [UInt8]) -> Bool {
+    private mutating func interrupts(_ byte: UInt8, _ out: inout some TerminalSink) -> Bool {
         switch byte {
         case 0x05: removed += 1  // ENQ would be answered, and the sequence would go on.
         case 0x18, 0x1A:
             drop(&out)
-            out.append(byte)
+            out.text(byte)
         case 0x1B:
             drop(&out)
             begin(.escape, byte)
@@ -332,10 +331,13 @@ extension TerminalFilter {
     }
 
     /// Passes or drops the held sequence.
-    private mutating func decide(_ verdict: TerminalRules.Verdict, _ out: inout [UInt8]) {
+    private mutating func decide(
+        _ verdict: TerminalRules.Verdict, _ sequence: TerminalSequence, _ out: inout some TerminalSink
+    ) {
         guard passes(verdict) else { return drop(&out) }
         if verdict == .query { queries += 1 }
-        out += held
+        modes.note(sequence, in: held)
+        out.take(sequence, spelled: held)
         reset()
     }
 
@@ -348,14 +350,14 @@ extension TerminalFilter {
     }
 
     private mutating func endString(
-        _ kind: StringKind, _ terminator: [UInt8], _ spelling: Spelling, _ out: inout [UInt8]
+        _ kind: StringKind, _ terminator: [UInt8], _ spelling: Spelling, _ out: inout some TerminalSink
     ) {
         let began = introducer.spelling
         // Where the ends differ, terminals do not agree where the string ends.
         guard spelling == began || spelling == .bell, !spoiled else { return drop(&out) }
-        let verdict = TerminalRules.verdict(string: held[bodyStart...], kind)
-        if passes(verdict) { modes.note(string: held[bodyStart...], kind) }
+        let body = bodyStart..<held.count
+        let verdict = TerminalRules.verdict(string: held[body], kind)
         held += terminator
-        decide(verdict, &out)
+        decide(verdict, .string(kind, body: body), &out)
     }
 }

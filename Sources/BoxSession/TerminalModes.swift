@@ -48,7 +48,18 @@ package struct TerminalModes: Hashable, Sendable {
         return self == inOrder
     }
 
-    mutating func note(escape final: UInt8, intermediates: [UInt8]) {
+    /// Takes a sequence that was passed on.
+    mutating func note(_ sequence: TerminalSequence, in bytes: [UInt8]) {
+        switch sequence {
+        case .escape(let final, let intermediates): note(escape: final, intermediates: intermediates)
+        case .control(let control): note(control: control, in: bytes)
+        case .string(let kind, let body): note(string: bytes[body], kind)
+        case .linuxPalette(let body): note(linuxPalette: bytes[body])
+        case .image: break
+        }
+    }
+
+    private mutating func note(escape final: UInt8, intermediates: [UInt8]) {
         guard let first = intermediates.first else {
             if final == UInt8(ascii: "=") { keypad = true }
             if final == UInt8(ascii: ">") { keypad = false }
@@ -59,7 +70,7 @@ package struct TerminalModes: Hashable, Sendable {
         if first == UInt8(ascii: ")"), final != UInt8(ascii: "B") { characterSet = true }
     }
 
-    mutating func note(control sequence: ControlSequence, in bytes: [UInt8]) {
+    private mutating func note(control sequence: ControlSequence, in bytes: [UInt8]) {
         switch (sequence.final, sequence.prefix, sequence.intermediate) {
         case (UInt8(ascii: "m"), 0, 0): rendition.note(sequence, in: bytes)
         case (UInt8(ascii: "h"), _, 0): note(modes: sequence, in: bytes, on: true)
@@ -106,7 +117,7 @@ package struct TerminalModes: Hashable, Sendable {
         }
     }
 
-    mutating func note(string body: ArraySlice<UInt8>, _ kind: StringKind) {
+    private mutating func note(string body: ArraySlice<UInt8>, _ kind: StringKind) {
         guard case .operatingSystem = kind else { return }
         let digits = body.prefix { (0x30...0x39).contains($0) }
         let number = digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
@@ -121,7 +132,7 @@ package struct TerminalModes: Hashable, Sendable {
         }
     }
 
-    mutating func note(linuxPalette body: ArraySlice<UInt8>) {
+    private mutating func note(linuxPalette body: ArraySlice<UInt8>) {
         linuxPalette = body.first == UInt8(ascii: "P")
     }
 
