@@ -41,6 +41,17 @@ package struct Descriptor: ~Copyable {
         Descriptor(owning: try check("fcntl(F_DUPFD_CLOEXEC)", box_fcntl_dupfd_cloexec(number, 0)))
     }
 
+    /// The same open file under one of the numbers 0, 1 and 2, which stays open over `exec`.
+    package borrowing func duplicate(asStandardStream number: CInt) throws(KernelError) {
+        try check("dup3", box_dup3(self.number, number, 0))
+    }
+
+    /// Closes everything but the standard streams and this.
+    package borrowing func closeOthers() throws(KernelError) {
+        if number > 3 { try check("close_range", box_close_range(3, UInt32(number - 1), 0)) }
+        try check("close_range", box_close_range(UInt32(max(number + 1, 3)), UInt32.max, 0))
+    }
+
     /// Reads at most `count` bytes; an empty result is the end of the file.
     package borrowing func read(upTo count: Int) throws(KernelError) -> [UInt8] {
         var code: CInt = 0

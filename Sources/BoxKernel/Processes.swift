@@ -36,6 +36,17 @@ package enum Processes {
         return (pid, ChildChange(waitStatus: status))
     }
 
+    /// A copy of this process, which must have one thread: 0 in the copy, its number in the original.
+    package static func copy() throws(KernelError) -> CInt { try check("fork", fork()) }
+
+    /// Waits until a child has ended.
+    package static func wait(for child: CInt) throws(KernelError) -> ChildChange {
+        var status: CInt = 0
+        try check("waitpid", retry { unsafe waitpid(child, &status, 0) })
+        return box_wifexited(status) != 0
+            ? .exited(box_wexitstatus(status)) : .killed(signal: box_wtermsig(status))
+    }
+
     /// How many threads this process has, by `/proc`.
     package static func threadCount() throws(KernelError) -> Int {
         guard let directory = unsafe opendir("/proc/self/task") else {

@@ -90,6 +90,13 @@ package struct TerminalState {
         return other
     }
 
+    /// The same terminal for text in UTF-8: its erase key takes a whole character away.
+    package var withUTF8: TerminalState {
+        var other = self
+        other.attributes.c_iflag |= tcflag_t(IUTF8)
+        return other
+    }
+
     /// Whether input comes by lines.
     package var isCanonical: Bool { attributes.c_lflag & tcflag_t(ICANON) != 0 }
 

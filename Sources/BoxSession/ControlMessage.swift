@@ -12,9 +12,14 @@ package enum ControlRequest: Equatable, Sendable {
     case reload
     /// The session is to end: its command is asked to, and after so many milliseconds it is ended.
     case stop(within: Int)
+    /// The session is to be shown on a terminal of this size; a stream socket for what is shown and typed comes along.
+    /// It ends with that socket.
+    case attach(rows: UInt16, columns: UInt16)
+    /// The terminal that was attached by this connection has another size, or has to be painted anew.
+    case resize(rows: UInt16, columns: UInt16)
 
     /// The first byte of every message: another build of box may speak otherwise.
-    static let version: UInt8 = 3
+    static let version: UInt8 = 4
 
     /// The longest time that a command may be given to end, in milliseconds: a day.
     package static let longestGrace = 86_400_000
@@ -38,6 +43,14 @@ package enum ControlRequest: Equatable, Sendable {
         case .stop(let milliseconds):
             writer.write(UInt8(5))
             writer.write(milliseconds)
+        case .attach(let rows, let columns):
+            writer.write(UInt8(8))
+            writer.write(Int(rows))
+            writer.write(Int(columns))
+        case .resize(let rows, let columns):
+            writer.write(UInt8(9))
+            writer.write(Int(rows))
+            writer.write(Int(columns))
         }
         return writer.bytes
     }
@@ -59,6 +72,8 @@ package enum ControlRequest: Equatable, Sendable {
                 throw reader.malformed("time")
             }
             self = .stop(within: milliseconds)
+        case 8: self = .attach(rows: try reader.windowSide(), columns: try reader.windowSide())
+        case 9: self = .resize(rows: try reader.windowSide(), columns: try reader.windowSide())
         default: throw reader.malformed("request")
         }
         try reader.finish()
@@ -102,6 +117,31 @@ package enum ControlReply: Equatable, Sendable {
                     tunnelsClosed: try reader.int(),
                     notes: try reader.list { (r: inout WireReader) throws(WireError) in try r.string() }))
         default: throw reader.malformed("reply")
+        }
+        try reader.finish()
+    }
+}
+
+/// What the supervisor tells a client whose connection stays, after its reply.
+package enum ControlNotice: Equatable, Sendable {
+    /// To a terminal that is attached: the command has stopped itself (^Z) and waits for `resize`.
+    case commandStopped
+
+    var wire: [UInt8] {
+        var writer = WireWriter()
+        writer.write(ControlRequest.version)
+        switch self {
+        case .commandStopped: writer.write(UInt8(1))
+        }
+        return writer.bytes
+    }
+
+    init(wire: [UInt8]) throws(WireError) {
+        var reader = WireReader(wire)
+        guard try reader.byte() == ControlRequest.version else { throw reader.malformed("version") }
+        switch try reader.byte() {
+        case 1: self = .commandStopped
+        default: throw reader.malformed("notice")
         }
         try reader.finish()
     }
@@ -183,6 +223,11 @@ extension RuleChange {
 }
 
 extension WireReader {
+    fileprivate mutating func windowSide() throws(WireError) -> UInt16 {
+        guard let side = UInt16(exactly: try int()) else { throw malformed("window size") }
+        return side
+    }
+
     fileprivate mutating func publishedPort() throws(WireError) -> PublishedPort {
         let text = try string()
         do throws(HostRefusal) { return try PublishedPort(text) } catch { throw malformed("port") }

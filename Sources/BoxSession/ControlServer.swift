@@ -52,14 +52,14 @@ struct ControlServer: ~Copyable {
     }
 
     /// Takes new clients and the requests that have come.
-    mutating func take(_ ready: [Ready]) throws(SessionError) -> [(client: Int, request: ControlRequest)] {
-        var requests: [(client: Int, request: ControlRequest)] = []
+    mutating func take(_ ready: [Ready]) -> [ControlCall] {
+        var calls: [ControlCall] = []
         let waiting = Set(ready.map(\.descriptor))
         if waiting.contains(listener.number) { accept() }
         for (client, number) in clients.sorted(by: { $0.key < $1.key }) where waiting.contains(number) {
-            if let request = receive(client, number) { requests.append((client, request)) }
+            if let call = receive(client, number) { calls.append(call) }
         }
-        return requests
+        return calls
     }
 
     private mutating func accept() {
@@ -75,7 +75,7 @@ struct ControlServer: ~Copyable {
         nextClient += 1
     }
 
-    private mutating func receive(_ client: Int, _ number: CInt) -> ControlRequest? {
+    private mutating func receive(_ client: Int, _ number: CInt) -> ControlCall? {
         let message: (bytes: [UInt8], descriptors: [CInt])?
         do throws(KernelError) { message = try ControlSocket.receive(number) } catch {
             drop(client)
@@ -85,8 +85,11 @@ struct ControlServer: ~Copyable {
             drop(client)
             return nil
         }
-        for descriptor in message.descriptors { close(descriptor) }
-        do throws(WireError) { return try ControlRequest(wire: message.bytes) } catch {
+        let attached = AttachedDescriptors(owning: message.descriptors)
+        do throws(WireError) {
+            return ControlCall(
+                client: client, request: try ControlRequest(wire: message.bytes), descriptors: attached)
+        } catch {
             answer(client, .refused("the session was started by another version of box (\(error))"))
             return nil
         }
@@ -98,8 +101,35 @@ struct ControlServer: ~Copyable {
         do throws(KernelError) { try ControlSocket.send(reply.wire, to: number) } catch { drop(client) }
     }
 
+    /// A second end of a client's connection, which stays open when this one is closed.
+    func connection(of client: Int) throws(KernelError) -> Descriptor? {
+        guard let number = clients[client] else { return nil }
+        return Descriptor(owning: try check("fcntl(F_DUPFD_CLOEXEC)", box_fcntl_dupfd_cloexec(number, 0)))
+    }
+
     private mutating func drop(_ client: Int) {
         if let number = clients.removeValue(forKey: client) { close(number) }
+    }
+}
+
+/// A request with who made it and what came along.
+struct ControlCall {
+    let client: Int
+    let request: ControlRequest
+    let descriptors: AttachedDescriptors
+}
+
+/// Descriptors that came with a request; those that nobody takes are closed.
+final class AttachedDescriptors {
+    private var numbers: [CInt]
+    init(owning numbers: [CInt]) { self.numbers = numbers }
+    deinit { for number in numbers { close(number) } }
+
+    /// All of them, if there are as many as they must be; they are the caller's then.
+    func take(_ count: Int) -> [CInt]? {
+        guard numbers.count == count else { return nil }
+        defer { numbers = [] }
+        return numbers
     }
 }
 
@@ -115,12 +145,16 @@ enum ControlSocket {
         "/proc/self/fd/\(directory.number)/\(ControlServer.name)"
     }
 
-    /// Sends a message; one that is longer than a packet goes as a memory file.
-    static func send(_ bytes: [UInt8], to number: CInt) throws(KernelError) {
+    /// Sends a message with descriptors, which stay the caller's; one that is longer than a packet goes as a memory file,
+    /// and alone.
+    static func send(_ bytes: [UInt8], to number: CInt, descriptors: [CInt] = []) throws(KernelError) {
         guard bytes.count > longest else {
-            try check("sendmsg", unsafe box_send_with_fds(number, bytes, bytes.count, [], 0))
+            try check(
+                "sendmsg",
+                unsafe box_send_with_fds(number, bytes, bytes.count, descriptors, CInt(descriptors.count)))
             return
         }
+        guard descriptors.isEmpty else { throw KernelError(call: "sendmsg", code: EMSGSIZE) }
         let file = try MemoryFile.sealed(bytes, name: "box-control")
         try check("sendmsg", unsafe box_send_with_fds(number, [inFile], 1, [file.number], 1))
     }

@@ -38,27 +38,43 @@ package struct RunningSession: Sendable {
     package func ask(
         _ request: ControlRequest, patience: Int = RunningSession.patience
     ) throws(SessionError) -> ControlReply? {
-        let step = "talk to the session \(name)"
         do throws(KernelError) {
-            let place = try Descriptor.open(directory, O_RDONLY | BOX_O_DIRECTORY)
-            let socket = try ControlSocket.make()
-            guard unsafe box_connect_unix(socket.number, ControlSocket.path(in: place)) == 0 else {
-                let code = errno
-                // Nobody listens, or the name has gone: it has ended.
-                if code == ECONNREFUSED || code == ENOENT { return nil }
-                throw KernelError(call: "connect", code: code)
-            }
+            guard let socket = try connect() else { return nil }
             try ControlSocket.send(request.wire, to: socket.number)
-            guard try !poll([PollEntry(socket.number, .read)], timeout: patience).isEmpty
-            else {
-                throw KernelError(call: "poll", code: ETIMEDOUT)
-            }
-            guard let (bytes, descriptors) = try ControlSocket.receive(socket.number) else { return nil }
-            for number in descriptors { close(number) }
-            do throws(WireError) { return try ControlReply(wire: bytes) } catch {
-                throw KernelError(call: "answer", code: EPROTO)
-            }
-        } catch { throw SessionError(step: step, error) }
+            return try RunningSession.answer(socket, within: patience)
+        } catch { throw SessionError(step: "talk to the session \(name)", error) }
+    }
+
+    /// A connection to its supervisor; nil if the session does not run any more.
+    func connect() throws(KernelError) -> Descriptor? {
+        let place: Descriptor
+        do throws(KernelError) { place = try Descriptor.open(directory, O_RDONLY | BOX_O_DIRECTORY) } catch {
+            // It has been removed.
+            if error.code == ENOENT { return nil }
+            throw error
+        }
+        let socket = try ControlSocket.make()
+        guard unsafe box_connect_unix(socket.number, ControlSocket.path(in: place)) == 0 else {
+            let code = errno
+            // Nobody listens, or the name has gone: it has ended.
+            if code == ECONNREFUSED || code == ENOENT { return nil }
+            throw KernelError(call: "connect", code: code)
+        }
+        return socket
+    }
+
+    /// The next reply that comes in that time, in milliseconds; nil at the end of the connection.
+    static func answer(
+        _ socket: borrowing Descriptor, within patience: Int
+    ) throws(KernelError) -> ControlReply? {
+        guard try !poll([PollEntry(socket.number, .read)], timeout: patience).isEmpty else {
+            throw KernelError(call: "poll", code: ETIMEDOUT)
+        }
+        guard let (bytes, descriptors) = try ControlSocket.receive(socket.number) else { return nil }
+        for number in descriptors { close(number) }
+        do throws(WireError) { return try ControlReply(wire: bytes) } catch {
+            throw KernelError(call: "answer", code: EPROTO)
+        }
     }
 
     /// A supervisor that takes longer is stopped (^Z) or stuck; in milliseconds.

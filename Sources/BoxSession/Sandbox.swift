@@ -16,10 +16,15 @@ struct Sandbox: ~Copyable {
     /// The supervisor's ends of the command's pipes, until the relay takes them.
     private var pipes: [CInt]
     private var master: Descriptor?
-    private var streams: Streams?
+    private var streams: (any StreamRelay)?
+    /// Its terminal, if it has none of the user's.
+    private(set) var detached: DetachedStreams?
+    let isDetached: Bool
 
     /// Lets the first process set itself up for a plan; it reports.
-    static func launch(_ plan: Plan, _ seed: consuming SandboxSeed) throws(SessionError) -> Sandbox {
+    static func launch(
+        _ plan: Plan, _ seed: consuming SandboxSeed, isDetached: Bool
+    ) throws(SessionError) -> Sandbox {
         let prepared = try PreparedMounts.make(for: plan)
         defer { for number in prepared { close(number) } }
         var seed = seed
@@ -29,29 +34,30 @@ struct Sandbox: ~Copyable {
         do throws(KernelError) {
             if let limits = plan.controlGroup { try group?.apply(limits) }
         } catch { throw SessionError(step: "limit the control group", error) }
-        do throws(KernelError) { return try launch(plan, rest, prepared, process, group) } catch {
+        do throws(KernelError) { return try launch(plan, rest, prepared, process, group, isDetached) } catch {
             throw SessionError(step: "launch the sandbox", error, hint: SandboxSeed.hint(error))
         }
     }
 
     private static func launch(
         _ plan: Plan, _ rest: Plan, _ prepared: [CInt], _ process: consuming FirstProcess,
-        _ group: consuming ControlGroup?
+        _ group: consuming ControlGroup?, _ isDetached: Bool
     ) throws(KernelError) -> Sandbox {
         let facts = StreamFacts(of: HostStreams())
-        let layout = StreamLayout(facts)
+        let layout = isDetached ? .terminal(separateError: false) : StreamLayout(facts)
         let identity = plan.identity
         let isRoot = geteuid() == 0
         let ends = try makePipes(layout, owner: isRoot ? (identity.outsideUID, identity.outsideGID) : nil)
         defer { for number in ends.inside { close(number) } }
         let launch = Launch(
-            plan: rest, streams: try launchStreams(layout), awaitsPlaceholders: !plan.placeholders.isEmpty)
+            plan: rest, streams: try launchStreams(layout, isDetached),
+            awaitsPlaceholders: !plan.placeholders.isEmpty)
         var process = process
         let namespace = plan.proxy == nil ? nil : process.takeNetwork()
         let mounts = process.takeMounts()
         try process.launch(launch, descriptors: ends.inside + prepared)
         var sandbox = Sandbox(
-            process, group, plan.controlGroup?.memoryBytes != nil, facts, ends.own, namespace)
+            process, group, plan.controlGroup?.memoryBytes != nil, facts, ends.own, namespace, isDetached)
         sandbox.mounts = mounts
         sandbox.hasProcessLimit = plan.controlGroup?.processes != nil
         return sandbox
@@ -59,8 +65,9 @@ struct Sandbox: ~Copyable {
 
     private init(
         _ process: consuming FirstProcess, _ group: consuming ControlGroup?, _ hasMemoryLimit: Bool,
-        _ facts: StreamFacts, _ pipes: [CInt], _ namespace: consuming NetworkNamespace?
+        _ facts: StreamFacts, _ pipes: [CInt], _ namespace: consuming NetworkNamespace?, _ isDetached: Bool
     ) {
+        self.isDetached = isDetached
         self.process = process
         self.group = group
         self.hasMemoryLimit = hasMemoryLimit
@@ -109,9 +116,11 @@ struct Sandbox: ~Copyable {
         try check("fchown", fchown(pipe, owner.uid, owner.gid), "pipe")
     }
 
-    private static func launchStreams(_ layout: StreamLayout) throws(KernelError) -> Launch.Streams {
+    private static func launchStreams(
+        _ layout: StreamLayout, _ isDetached: Bool
+    ) throws(KernelError) -> Launch.Streams {
         guard case .terminal(let separateError) = layout else { return .pipes }
-        let size = try Terminal.size(of: 1)
+        let size = isDetached ? DetachedStreams.size : try Terminal.size(of: 1)
         return .terminal(rows: size.rows, columns: size.columns, separateError: separateError)
     }
 
@@ -158,13 +167,13 @@ struct Sandbox: ~Copyable {
 
     // MARK: - Streams
 
-    /// Whether the command has a pseudo-terminal.
+    /// Whether the command has a pseudo-terminal that stands for the user's.
     var hasTerminal: Bool {
-        master != nil || streams != nil && facts.inputIsTerminal && facts.outputIsTerminal
+        !isDetached && (master != nil || streams != nil && facts.inputIsTerminal && facts.outputIsTerminal)
     }
 
     /// Whether the user's terminal is there and box is the job in its foreground.
-    var isInForeground: Bool { facts.inputIsTerminal && Terminal.isForeground(0) }
+    var isInForeground: Bool { !isDetached && facts.inputIsTerminal && Terminal.isForeground(0) }
 
     /// Takes the master of the sandbox's pseudo-terminal.
     mutating func take(master descriptors: [CInt]) throws(SessionError) {
@@ -181,6 +190,12 @@ struct Sandbox: ~Copyable {
         let owned = pipes
         pipes = []
         try attempt("relay the streams") { () throws(KernelError) in
+            if isDetached {
+                guard let master = master.take() else { throw KernelError(call: "terminal", code: ENOTTY) }
+                let screen = try DetachedStreams(master: master, likeCaller: facts.inputIsTerminal)
+                (detached, streams) = (screen, screen)
+                return
+            }
             let ends: SandboxStreams
             if let master = master.take() {
                 ends = .terminal(master: master, error: owned.first.map { Descriptor(owning: $0) })
@@ -196,7 +211,7 @@ struct Sandbox: ~Copyable {
     }
 
     /// The kernel's own console obeys sequences of its own.
-    private static var isLinuxConsole: Bool {
+    static var isLinuxConsole: Bool {
         unsafe getenv("TERM").map { unsafe String(cString: $0) } == "linux"
     }
 
@@ -235,7 +250,10 @@ struct Sandbox: ~Copyable {
 
 /// What is left when the sandbox is gone: output that is not written yet, and the user's terminal.
 struct Remains {
-    fileprivate let streams: Streams?
+    fileprivate let streams: (any StreamRelay)?
+
+    /// When to go on although nothing is ready; milliseconds, or nil.
+    var timeout: Int? { streams?.pollTimeout }
 
     /// Whether everything is written.
     var isDrained: Bool { streams?.isDrained ?? true }

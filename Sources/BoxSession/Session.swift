@@ -73,6 +73,10 @@ package struct PreparedSession: ~Copyable {
     private let agent: String?
     private let stem: String
     private let started = Clock.milliseconds()
+    /// The session has a terminal that anybody may attach to, and not the caller's.
+    package var isDetached = false
+    /// Is called when the command runs; the caller of a detached session can go then.
+    package var onStarted: () throws(SessionError) -> Void = {}
     /// Is told how far a copy of the project is; false stops it.
     package var progress: (CopyProgress) -> Bool = { _ in true }
 
@@ -116,7 +120,8 @@ package struct PreparedSession: ~Copyable {
                 stage = try SessionStage.prepare(
                     wanted, session: directory.name, continuing: earlier, progress: progress)
             }
-            var supervisor = try Supervisor(plan: plan, session: directory.name, seed: seed)
+            var supervisor = try Supervisor(
+                plan: plan, session: directory.name, seed: seed, isDetached: isDetached, onStarted: onStarted)
             do throws(SessionError) {
                 // All this while the sandbox's first process starts and makes its mounts.
                 try recordStart(startTime)
@@ -206,7 +211,7 @@ package struct PreparedSession: ~Copyable {
             fields(state: state, started: startTime) + [
                 ("ended", .text(Timestamp.now())), ("exit_status", .number(Int(outcome.status))),
                 ("changes", .number(outcome.changes?.count ?? 0)),
-                ("refusals", .number(outcome.receipt.refusals)),
+                ("refusals", .number(outcome.receipt.refusals)), ("message", .optional(outcome.message)),
                 // What was written until now cannot be cut off unseen.
                 ("chain", .text(directory.log.digest)),
             ])
@@ -220,6 +225,7 @@ package struct PreparedSession: ~Copyable {
             ("project", .text((plan.project ?? plan.workingDirectory).string)),
             ("workspace", .text(plan.summary.workspace.isEmpty ? "none" : plan.summary.workspace)),
             ("state", .text(state)),
+            ("detached", .bool(isDetached)),
             ("started", .text(started)),
             ("supervisor", .number(Int(getpid()))),
         ]

@@ -40,6 +40,10 @@ package struct StoredSession: Equatable, Sendable {
     /// How many requests were refused; nil while it runs.
     package var refusals: Int?
     package var supervisor: Int32?
+    /// Whether it can be attached to.
+    package var isDetached = false
+    /// What there was to say at its end.
+    package var message: String?
     /// The digest of the log's last event when it ended.
     package var chain: String?
 
@@ -95,6 +99,8 @@ package struct StoredSession: Equatable, Sendable {
         changes = record.number("changes")
         refusals = record.number("refusals")
         supervisor = record.number("supervisor").flatMap { Int32(exactly: $0) }
+        isDetached = record.flag("detached")
+        message = record.text("message")
         chain = record.text("chain")
         guard said == .running else {
             state = said
@@ -179,6 +185,10 @@ struct SessionRecordFile {
 
     func number(_ key: String) -> Int? {
         if case .number(let number)? = content(key) { Int(number.text) } else { nil }
+    }
+
+    func flag(_ key: String) -> Bool {
+        if case .bool(let value)? = content(key) { value } else { false }
     }
 
     func list(_ key: String) -> [String] {

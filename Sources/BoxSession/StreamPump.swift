@@ -13,9 +13,11 @@ package final class StreamPump {
     private var sink: StreamEnd?
     /// What makes a stream safe for a terminal; nil where the sink is none.
     package private(set) var filter: TerminalFilter?
+    /// What takes the keys out that are not for the program; nil where all are.
+    package private(set) var keys: DetachKeys?
     private var buffer = [UInt8](repeating: 0, count: bufferSize)
     private var filtered: [UInt8] = []
-    /// What is read and not yet written, in `buffer` or, with a filter, in `filtered`.
+    /// What is read and not yet written, in `buffer` or, where something is taken out, in `filtered`.
     private var pending = 0..<0
     /// Nothing is read from the source while this is set; what was read is written all the same.
     package var isPaused = false
@@ -24,12 +26,16 @@ package final class StreamPump {
 
     /// Takes both ends; they are closed when the stream has ended.
     package init(
-        from source: consuming StreamEnd, to sink: consuming StreamEnd, filter: TerminalFilter? = nil
+        from source: consuming StreamEnd, to sink: consuming StreamEnd, filter: TerminalFilter? = nil,
+        keys: DetachKeys? = nil
     ) {
         self.source = consume source
         self.sink = consume sink
         self.filter = filter
+        self.keys = keys
     }
+
+    private var passesAll: Bool { filter == nil && keys == nil }
 
     /// Whether the stream has ended and everything was written.
     package var isFinished: Bool { sink == nil }
@@ -91,12 +97,13 @@ package final class StreamPump {
     }
 
     private func take(_ count: Int) {
-        guard filter != nil else {
+        guard !passesAll else {
             pending = 0..<count
             return
         }
         filtered.removeAll(keepingCapacity: true)
         filter?.filter(buffer.span.extracting(0..<count), into: &filtered)
+        keys?.take(buffer[..<count], into: &filtered)
         pending = 0..<filtered.count
     }
 
@@ -111,7 +118,7 @@ package final class StreamPump {
     }
 
     private func drain() {
-        let bytes = filter == nil ? buffer[pending] : filtered[pending]
+        let bytes = passesAll ? buffer[pending] : filtered[pending]
         guard let result = sink?.write(bytes) else { return }
         switch result {
         case .moved(let count):

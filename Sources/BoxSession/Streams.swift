@@ -72,6 +72,8 @@ package enum SandboxStreams: ~Copyable {
     case terminal(master: Descriptor, error: Descriptor?)
     /// The write end of the input's pipe and the read ends of the outputs'.
     case pipes(input: Descriptor, output: Descriptor, error: Descriptor)
+    /// A socket to the supervisor of a session that has its pty: `box attach`.
+    case socket(Descriptor)
 }
 
 /// The relay between the host's standard streams and the sandbox's, and the care for the user's terminal.
@@ -88,6 +90,10 @@ package final class Streams {
     private let inputIsTerminal: Bool
     /// Both outputs go to a terminal through filters of their own.
     private let outputsShareTerminal: Bool
+    /// The user's terminal is raw, because every key is the program's.
+    private let isRaw: Bool
+    /// The program goes on without this terminal, and paints anew what a new one is to show.
+    private let isAttached: Bool
 
     /// The user's attributes while the terminal is raw.
     private var saved: TerminalState?
@@ -116,6 +122,7 @@ package final class Streams {
             error = try Self.outward(
                 optional: errorEnd, host.error, filter(.oneWay, facts.errorIsTerminal))
             outputsShareTerminal = false
+            (isRaw, isAttached) = (true, false)
             // The program finds the terminal as the user has set it: erase key, size, UTF-8.
             try TerminalState(of: host.input).apply(to: master.number)
             self.master = consume master
@@ -124,6 +131,16 @@ package final class Streams {
             output = try Self.outward(outputEnd, host.output, filter(.oneWay, facts.outputIsTerminal))
             error = try Self.outward(errorEnd, host.error, filter(.oneWay, facts.errorIsTerminal))
             outputsShareTerminal = facts.outputIsTerminal && facts.errorIsTerminal
+            (isRaw, isAttached) = (false, false)
+            master = nil
+        case .socket(let socket):
+            input = StreamPump(
+                from: try StreamEnd(host: host.input, .source), to: try StreamEnd(own: socket.duplicate()),
+                keys: DetachKeys())
+            output = try Self.outward(socket, host.output, filter(.relayed, true))
+            error = nil
+            outputsShareTerminal = false
+            (isRaw, isAttached) = (true, true)
             master = nil
         }
         input.isPaused = inputIsTerminal
@@ -194,6 +211,12 @@ package final class Streams {
     /// Whether everything that the sandbox wrote has been written on, and it can write no more.
     package var isDrained: Bool { output.isFinished && error?.isFinished ?? true }
 
+    /// Whether the user has typed the keys that leave a session that goes on.
+    package var isDetached: Bool { input.keys?.isDetached ?? false }
+
+    /// Whether the program shows its alternate screen.
+    package var showsAlternateScreen: Bool { output.filter?.modes.isOnAlternateScreen ?? false }
+
     /// The first stream that ended with an error, e.g. because a disk is full.
     package var failure: KernelError? { input.failure ?? output.failure ?? error?.failure }
 
@@ -234,7 +257,7 @@ package final class Streams {
         guard !isRestored else { return }
         isSuspended = false
         guard inputIsTerminal, Terminal.isForeground(host.input) else { return }
-        if master != nil, saved == nil {
+        if isRaw, saved == nil {
             // What the user has now, which may have changed since the last time.
             let state = try TerminalState(of: host.input)
             state.guardCrash(of: host.input)
@@ -249,6 +272,8 @@ package final class Streams {
     package func suspend() throws(KernelError) {
         isSuspended = true
         if inputIsTerminal { input.isPaused = true }
+        // Whoever takes the terminal next needs it in order; what is painted anew later has all modes in it.
+        if isAttached, let resets = output.filter?.resetSequence, !resets.isEmpty { write(resets) }
         try giveBack()
     }
 

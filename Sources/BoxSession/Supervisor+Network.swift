@@ -19,18 +19,16 @@ extension Supervisor {
     mutating func takeRequests(
         _ ready: [Ready], _ directory: borrowing SessionDirectory
     ) throws(SessionError) {
-        guard let requests = try control?.take(ready) else { return }
-        for (client, request) in requests {
+        for call in control?.take(ready) ?? [] {
             var log = NetworkLog()
-            try take(request, client, &log)
+            try take(call, &log)
             try write(log, directory)
         }
     }
 
-    private mutating func take(
-        _ request: ControlRequest, _ client: Int, _ log: inout NetworkLog
-    ) throws(SessionError) {
-        switch request {
+    private mutating func take(_ call: ControlCall, _ log: inout NetworkLog) throws(SessionError) {
+        let client = call.client
+        switch call.request {
         case .status: log.answers.append((client, .status(status())))
         case .change(let change):
             if let why = change.action == .allow ? change.rules.lazy.compactMap(\.liveRefusal).first : nil {
@@ -51,6 +49,8 @@ extension Supervisor {
                 return
             }
             try network?.publish(ports, for: client, &log)
+        case .attach(let rows, let columns): try attach(call, rows: rows, columns: columns)
+        case .resize(let rows, let columns): try resize(client, rows: rows, columns: columns)
         }
     }
 

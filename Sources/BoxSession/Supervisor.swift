@@ -34,6 +34,10 @@ struct Supervisor: ~Copyable {
     var endedBecause: String?
     /// The limit that made it end.
     private var limitHit: LimitHit?
+    /// The command has stopped itself where nobody could continue it: whoever attaches does.
+    private var waitsForViewer = false
+    /// Called when the command runs.
+    private let onStarted: () throws(SessionError) -> Void
 
     /// When the command is asked to end, and when it is ended.
     private enum Deadline {
@@ -44,11 +48,14 @@ struct Supervisor: ~Copyable {
     /// How long a command that was asked to end may take, in milliseconds.
     private static let grace = 1500
 
-    init(plan: Plan, session: String, seed: consuming SandboxSeed) throws(SessionError) {
+    init(
+        plan: Plan, session: String, seed: consuming SandboxSeed, isDetached: Bool,
+        onStarted: @escaping () throws(SessionError) -> Void
+    ) throws(SessionError) {
         // Blocked before any child exists, so that none is lost; every child unblocks its own.
         let signals = try Supervisor.takeSignals()
         var network = try Supervisor.startNetwork(plan, session)
-        sandbox = try Sandbox.launch(plan, seed)
+        sandbox = try Sandbox.launch(plan, seed, isDetached: isDetached)
         network?.attach(sandbox.takeNetwork(), first: sandbox.firstProcess)
         let isDirect = plan.stage == nil && plan.summary.workspace == "direct"
         policyFile = isDirect ? try? plan.project?.appending(ControlFiles.policy) : nil
@@ -56,6 +63,7 @@ struct Supervisor: ~Copyable {
         self.plan = plan
         self.signals = signals
         self.network = network
+        self.onStarted = onStarted
         name = session
     }
 
@@ -197,7 +205,8 @@ struct Supervisor: ~Copyable {
         while !remains.isDrained {
             let ready: [Ready]
             do throws(KernelError) {
-                ready = try poll([PollEntry(signals.number, .read)] + remains.entries)
+                ready = try poll(
+                    [PollEntry(signals.number, .read)] + remains.entries, timeout: remains.timeout)
                 if ready.contains(where: { $0.index == 0 }) {
                     let taken = try Processes.takeSignals(signals)
                     if taken.contains(where: { [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains($0) }) { return }
@@ -311,9 +320,9 @@ struct Supervisor: ~Copyable {
         case .failed(let step, let object, let code):
             throw SetupAdvice.error(step: step, object: object, code: code, plan: plan)
         case .notExecuted(let code): outcome = notExecuted(code)
-        case .started: break
-        case .stopped: try suspend()
-        case .continued: break
+        case .started: try onStarted()
+        case .stopped(let signal): try suspend(signal)
+        case .continued: waitsForViewer = false
         case .exited(let code): outcome = Outcome(status: code)
         case .killed(let signal): outcome = Outcome(status: ExitStatus.signal(signal))
         case .program(let report): try record(programs.take(report), directory)
@@ -350,6 +359,8 @@ struct Supervisor: ~Copyable {
             case SIGTSTP where !hasStarted: break
             case _ where !hasStarted:
                 throw SessionError(step: "start", reason: "signal \(signal) came before the command began")
+            // Nobody's terminal is its own: what hangs up is none of its business.
+            case SIGHUP where sandbox.detached != nil: break
             case SIGHUP:
                 try sandbox.order(.signal(SIGHUP))
                 // The terminal is gone: what ignores that must not run on unseen.
@@ -364,13 +375,26 @@ struct Supervisor: ~Copyable {
     }
 
     /// The command stopped (^Z): box stops too, so that the user's shell takes over; on return it goes on.
-    private mutating func suspend() throws(SessionError) {
+    private mutating func suspend(_ signal: Int32) throws(SessionError) {
+        if let detached = sandbox.detached {
+            // SIGSTOP is somebody's who will also continue it.
+            waitsForViewer = signal != SIGSTOP
+            if waitsForViewer { detached.tellOfStop() }
+            return
+        }
         // Without a terminal in the foreground nobody is there who could continue it, and time must run.
         guard sandbox.isInForeground else { return }
         try sandbox.suspendStreams()
         isStopped = true
         Glibc.kill(getpid(), SIGSTOP)
         try resume()
+    }
+
+    /// Continues a command that stopped itself while nobody was there, or when those who were went away.
+    mutating func wake() throws(SessionError) {
+        guard waitsForViewer else { return }
+        waitsForViewer = false
+        try sandbox.order(.signal(SIGCONT))
     }
 
     private mutating func resume() throws(SessionError) {

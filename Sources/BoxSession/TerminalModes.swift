@@ -48,6 +48,9 @@ package struct TerminalModes: Hashable, Sendable {
         return self == inOrder
     }
 
+    /// Whether the alternate screen is shown.
+    package var isOnAlternateScreen: Bool { alternateScreen != nil }
+
     /// Takes a sequence that was passed on.
     mutating func note(_ sequence: TerminalSequence, in bytes: [UInt8]) {
         switch sequence {

@@ -24,10 +24,11 @@ struct Request {
     let stem: String
 
     /// Resolves options and words; `words` is everything from the first argument that is no option. Nothing is made, and
-    /// only with `asks` the user is asked what has to be known.
+    /// only with `asks` the user is asked what has to be known. With `hasTerminal` the command gets one whatever the
+    /// caller has.
     init(
         _ options: OptionValues, words: [String], session: String, asks: Bool = false,
-        controlGroups: ControlGroupSupport? = nil
+        hasTerminal: Bool = false, controlGroups: ControlGroupSupport? = nil
     ) throws {
         var meaning = try Meaning(words, agent: options.agent)
         let directory = try options.project ?? WorkingDirectory.required()
@@ -57,7 +58,7 @@ struct Request {
                 "\(name) is not installed: no directory of your PATH has it", status: ExitStatus.notFound)
         }
         var request = Planner.Request(command: command, session: session)
-        request.terminal = isatty(0) == 1 && isatty(1) == 1
+        request.terminal = hasTerminal || isatty(0) == 1 && isatty(1) == 1
         do throws(PlanError) {
             plan = try Planner.plan(policy: policy, facts: facts, request: request)
         } catch { throw Refusal(plan: error) }

@@ -23,13 +23,17 @@ struct RunCommand: ParsableCommand {
     @Flag(help: "Print card and receipt even if standard error is not a terminal.")
     var card = false
 
+    @Flag(help: "Let it run without a terminal, and print its name. box attach shows it.")
+    var detach = false
+
     @Option(
         help: ArgumentHelp("Write the receipt as Markdown, when the command has ended.", valueName: "file"))
     var receipt: String?
 
     @Flag(
         help: ArgumentHelp(
-            "Print the receipt as JSON on standard output; what the command prints goes to standard error."))
+            "Print the receipt as JSON on standard output; what the command prints goes to standard error. With "
+                + "--detach: print the name as JSON."))
     var json = false
 
     #if DEBUG
@@ -41,7 +45,7 @@ struct RunCommand: ParsableCommand {
     var words: [String] = []
 
     private enum CodingKeys: String, CodingKey {
-        case options, stage, quiet, card, receipt, json
+        case options, stage, quiet, card, detach, receipt, json
         #if DEBUG
             case dropLayer
         #endif
@@ -51,6 +55,7 @@ struct RunCommand: ParsableCommand {
         var launcher = Launcher(options: options.values, words: words, quiet: quiet, card: card)
         launcher.stage = try stage.values()
         launcher.receipt = ReceiptValues(file: receipt, json: json)
+        launcher.detaches = detach
         #if DEBUG
             launcher.droppedLayer = dropLayer
         #endif
@@ -91,6 +96,8 @@ struct Launcher {
     var receipt = ReceiptValues()
     /// Is told of each stage of the run, and then speaks to the user itself.
     var watcher: (any LaunchWatcher)?
+    /// It runs without the caller's terminal, and the caller goes when it does.
+    var detaches = false
     /// Only a debug build can leave a layer out.
     var droppedLayer: String?
 
@@ -106,12 +113,13 @@ struct Launcher {
         var options = OptionValues()
         var stage = StageValues()
         var receipt = ReceiptValues()
-        var (quiet, card) = (false, false)
+        var (quiet, card, detaches) = (false, false, false)
         var at = arguments.startIndex
         while at < arguments.endIndex, arguments[at].hasPrefix("-"), arguments[at] != "--" {
             switch arguments[at] {
             case "-q", "--quiet": quiet = true
             case "--card": card = true
+            case "--detach": detaches = true
             case "--json": receipt.json = true
             case "--continue": stage.continues = true
             case "--setup": options.setup = true
@@ -134,6 +142,7 @@ struct Launcher {
         self.init(options: options, words: Array(arguments[at...]), quiet: quiet, card: card)
         self.stage = stage
         self.receipt = receipt
+        self.detaches = detaches
     }
 
     /// Never returns normally: the command's status is thrown.
@@ -141,7 +150,10 @@ struct Launcher {
         #if DEBUG
             if let droppedLayer { try Mutant.announce(droppedLayer) }
         #endif
-        var output = try ReceiptOutput(receipt)
+        // Before anything else: this process has nothing yet that a copy of it could not have, too.
+        var detachment = detaches ? try Detachment.begin(quiet: quiet, json: receipt.json) : nil
+        // The name is the document of a detached run; what it came to goes to a file alone.
+        var output = try ReceiptOutput(detaches ? ReceiptValues(file: receipt.file) : receipt)
         let seed: SandboxSeed
         do throws(SessionError) {
             seed = try SandboxSeed(entry: Init.entry, project: options.project ?? ".")
@@ -154,7 +166,7 @@ struct Launcher {
             earlier = try stage.earlier(project: options.project, name: options.name)
             draft = try Request(
                 options, words: words, session: earlier?.session ?? options.name ?? "draft", asks: !quiet,
-                controlGroups: seed.controlGroups)
+                hasTerminal: detaches, controlGroups: seed.controlGroups)
             learning = try Learning(options, hasNetwork: draft.plan.proxy != nil)
             if !quiet { TrustNotice.tell(draft.sources) }
             try output.open(receipt, draft.plan)
@@ -190,6 +202,8 @@ struct Launcher {
             let name = directory.name
             session = name
             plan.setVariable("BOX_SESSION", to: name)
+            // Whoever attaches has one that understands this.
+            if detaches, unsafe getenv("TERM") == nil { plan.setVariable("TERM", to: "xterm-256color") }
             for (name, value) in secrets { plan.setVariable(name, to: value) }
             plan.setFilter(
                 try FilterCache.program(
@@ -209,6 +223,8 @@ struct Launcher {
                 Output.raw(lines.joined(separator: "\n") + "\n")
             }
             if !quiet { prepared.progress = CopyLine().show }
+            prepared.isDetached = detaches
+            prepared.onStarted = { () throws(SessionError) in try detachment.take()?.end(session: name) }
             outcome = try prepared.run()
         } catch { throw Refusal(error) }
         let search = outcome.rules.map(draft.sources.remedies(under:))

@@ -133,6 +133,7 @@ struct Listed: Decodable, Equatable {
     var exitStatus: Int?
     var changes: Int?
     var refusals: Int?
+    var detached: Bool?
     var command: [String]
     var cpuMs: Int?
     var memoryBytes: Int?
