@@ -79,7 +79,9 @@ package final class DetachedStreams: StreamRelay {
     package var entries: [PollEntry] {
         if isRestored { return [] }
         var entries: [PollEntry] = []
-        if ended == nil { entries.append(PollEntry(terminal.number, input.isEmpty ? .read : [.read, .write])) }
+        if ended == nil {
+            entries.append(PollEntry(terminal.number, input.isEmpty ? .read : [.read, .write]))
+        }
         let takesInput = ended == nil && input.isEmpty
         return entries + viewers.compactMap { $0.entry(takesInput: takesInput) }
     }
@@ -146,7 +148,9 @@ package final class DetachedStreams: StreamRelay {
     // MARK: - Input
 
     private func type(_ bytes: [UInt8]) {
-        guard ended == nil, !bytes.isEmpty, input.count + bytes.count <= DetachedStreams.mostInput else { return }
+        guard ended == nil, !bytes.isEmpty, input.count + bytes.count <= DetachedStreams.mostInput else {
+            return
+        }
         input += bytes
         writeInput()
     }
@@ -173,7 +177,8 @@ package final class DetachedStreams: StreamRelay {
         guard viewers.count < DetachedStreams.mostViewers else {
             return "\(viewers.count) terminals show it already"
         }
-        let viewer = DetachedViewer(client: client, socket: try StreamEnd(own: socket), control: control, of: self)
+        let viewer = DetachedViewer(
+            client: client, socket: try StreamEnd(own: socket), control: control, of: self)
         viewers.append(viewer)
         viewer.size = DetachedStreams.size(rows, columns)
         try useNewestSize()

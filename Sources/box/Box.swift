@@ -16,7 +16,8 @@ struct Box: ParsableCommand {
         subcommands: [
             RunCommand.self, ShellCommand.self, PlanCommand.self, AllowCommand.self, DenyCommand.self,
             PendingCommand.self, PublishCommand.self, DiffCommand.self, ApplyCommand.self, UndoCommand.self,
-            DiscardCommand.self, PsCommand.self, AttachCommand.self, LogCommand.self, StopCommand.self, RemoveCommand.self,
+            DiscardCommand.self, PsCommand.self, AttachCommand.self, LogCommand.self, StopCommand.self,
+            RemoveCommand.self,
             PruneCommand.self,
             InitCommand.self, TrustCommand.self, PolicyCommand.self, ProfilesCommand.self, DoctorCommand.self,
             CICommand.self,
@@ -97,7 +98,8 @@ struct Box: ParsableCommand {
     /// Where the agent's name or the `--` stands. Every option but these flags has a value.
     private static func firstWord(in arguments: ArraySlice<String>) -> Int {
         let flags: Set = [
-            "-q", "--quiet", "--card", "--continue", "--setup", "--json", "--learn", "--fail-on-denied", "--detach", "-h",
+            "-q", "--quiet", "--card", "--continue", "--setup", "--json", "--learn", "--fail-on-denied",
+            "--detach", "-h",
             "--help",
             "--version",
         ]

@@ -148,10 +148,11 @@ import Testing
         let scene = try SessionScene()
         let session = try Detached(
             "quinn",
-            "read line; i=0; while [ $i -lt 40000 ]; do echo \"line $i of a program that prints without end\"; i=$((i+1)); done; echo finished; read line",
+            "echo up; read line; i=0; while [ $i -lt 40000 ]; do echo \"line $i of a program that prints without end\"; i=$((i+1)); done; echo finished; read line",
             in: scene)
         let slow = try session.attach()
         let other = try session.attach()
+        for user in [slow, other] { try user.expect("up") }
         try other.send("\n")
         try slow.expect("line 10 ")
         slow.signal(SIGSTOP)
@@ -182,10 +183,12 @@ import Testing
         let scene = try SessionScene()
         let session = try Detached(
             "quinn",
-            "stty -echo raw; dd bs=1 count=1 2>/dev/null; printf 'asked\\033[6nend'; dd bs=1 count=6 2>/dev/null | od -c; sleep 600",
+            "stty -echo raw; echo up; dd bs=1 count=1 2>/dev/null; printf 'asked\\033[6nend'; dd bs=1 count=6 2>/dev/null | od -c; sleep 600",
             in: scene)
-        let (first, second) = (try session.attach(), try session.attach())
-        // Both are there.
+        let first = try session.attach()
+        try first.expect("up")
+        let second = try session.attach()
+        try second.expect("up")
         try second.send("s")
         for user in [first, second] { try user.expect("asked") }
         #expect(try first.expect("end").isEmpty)

@@ -139,4 +139,17 @@ import Testing
         #expect(try Host.eventually(within: 60) { try session.listed().changes == 1 })
         #expect(try supervisor.memory() < 80 << 20)
     }
+
+    @Test func `what must be asked is asked before it detaches`() throws {
+        let agent = try MadeUpAgent()
+        let user = try agent.start(
+            "read line", ["--detach", "--name", "quinn"], streams: .terminal(rows: 24, columns: 80))
+        defer { _ = try? agent.box.call(["stop", "--kill", "quinn"]) }
+        try user.expect("[n]one? ")
+        try user.send("import\n")
+        let outcome = try user.wait(within: 20)
+        #expect(outcome.status == 0 && outcome.text.hasSuffix("quinn\r\n"), "\(outcome)")
+        #expect(outcome.text.contains("~/.fake/login.json"))
+        #expect(try Host.text(agent.home() + "/.fake/login.json") == "token\n")
+    }
 }
