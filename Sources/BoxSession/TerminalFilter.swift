@@ -56,6 +56,14 @@ package struct TerminalFilter: Sendable {
     private var spoiled = false
     private var utf8 = UTF8Progress()
 
+    /// Whether the data of an image are under way.
+    var isInImage: Bool {
+        switch state {
+        case .image, .imageEscape: true
+        case .text, .c2, .escape, .control, .string, .stringEscape: false
+        }
+    }
+
     package init(mode: Mode, isLinuxConsole: Bool = false) {
         self.mode = mode
         self.isLinuxConsole = isLinuxConsole
