@@ -230,4 +230,21 @@ import Testing
         #expect(
             refused.status == 125 && refused.out.isEmpty && refused.errors.contains("chmod"), "\(refused)")
     }
+
+    @Test func `a pipeline that is cancelled as a whole ends as its command does`() throws {
+        let pipeline = try Pipeline()
+        let command = ["/bin/sh", "-c", "trap 'echo got; exit 9' TERM; echo up; sleep 60 & wait"]
+        // As timeout(1) and runners do it: the process first, and then all of its group.
+        let script = """
+            trap '' TERM; mkfifo out; "$@" > out & exec 3< out; read -r line <&3; echo "$line"
+            kill -TERM $!; kill -TERM 0; cat <&3; wait $!
+            """
+        let outcome = try Running(
+            ["/usr/bin/setsid", "--wait", "/bin/sh", "-c", script, "sh"] + pipeline.words(command, ["-q"]),
+            environment: pipeline.environment(["PATH": Host.path]), directory: pipeline.project,
+            streams: .pipes(input: nil)
+        ).wait(within: 30)
+        #expect(outcome.status == 9 && outcome.text == "up\ngot\n", "\(outcome)")
+        #expect(!outcome.errors.contains("proxy"), "\(outcome)")
+    }
 }
