@@ -226,7 +226,9 @@ package struct Plan: Equatable, Sendable {
 
     /// Gives a variable of the environment another value.
     package mutating func setVariable(_ name: String, to value: String) {
-        environment = environment.map { $0.name == name ? EnvironmentEntry(name, value) : $0 }
+        environment = environment.map {
+            $0.name == name ? EnvironmentEntry(name, value, isSecret: $0.isSecret) : $0
+        }
     }
 
     /// Adds steps and sorts again.

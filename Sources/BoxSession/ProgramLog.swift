@@ -13,9 +13,12 @@ struct ProgramLog {
         let number: Int
     }
 
+    private let secrets: KnownSecrets
     private var running: [Int32: Running] = [:]
     /// How many have started so far.
     private(set) var count = 0
+
+    init(secrets: KnownSecrets) { self.secrets = secrets }
 
     /// The newest program that still runs, as a command line; nil if none does, or programs are not listened to.
     var current: String? {
@@ -27,8 +30,9 @@ struct ProgramLog {
     /// The event of a report.
     mutating func take(_ report: ProgramReport) -> Event {
         switch report {
-        case .started(let start):
+        case .started(var start):
             count += 1
+            start.arguments = start.arguments.map(secrets.hidden(in:))
             running[start.pid] = Running(
                 path: start.path ?? "", words: Array(start.arguments.prefix(32)),
                 started: Clock.milliseconds(),

@@ -21,7 +21,7 @@ struct Supervisor: ~Copyable {
     let name: String
     private let signals: Descriptor
     var receipt = Receipt()
-    var programs = ProgramLog()
+    var programs: ProgramLog
     var budget = EventBudget(burst: LogMutation.number("BOX_LOG_BURST") ?? EventBudget.burst)
 
     // What has happened so far.
@@ -60,6 +60,7 @@ struct Supervisor: ~Copyable {
         let isDirect = plan.stage == nil && plan.summary.workspace == "direct"
         policyFile = isDirect ? try? plan.project?.appending(ControlFiles.policy) : nil
         mounts = sandbox.takeMounts()
+        programs = ProgramLog(secrets: KnownSecrets(plan.environment))
         self.plan = plan
         self.signals = signals
         self.network = network
