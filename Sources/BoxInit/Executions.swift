@@ -59,7 +59,7 @@ struct Executions: ~Copyable {
         let pty = try PseudoTerminal(multiplexer: "/dev/pts/ptmx")
         try Terminal.setSize(Terminal.Size(rows: window.rows, columns: window.columns), of: pty.master.number)
         let slave = pty.slave.number
-        let start = launcher.further(execution, [slave, slave, slave])
+        let start = launcher.further(execution, [slave, slave, descriptors.first ?? slave])
         let begun = try start.begin()
         return add(execution.id, start, begun, pty.takeMaster())
     }

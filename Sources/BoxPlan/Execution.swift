@@ -10,8 +10,12 @@ package struct Execution: Equatable, Sendable {
     package var environment: [Plan.EnvironmentEntry]
     /// Where it starts; nil is where the command did.
     package var directory: AbsolutePath?
-    /// The size of the terminal that is made for it; nil: three pipes come with the order.
+    /// The size of the terminal that is made for it, with which a pipe for standard error may come; nil: three pipes come
+    /// with the order.
     package var terminal: Window?
+
+    /// In the errno that is reported, if it was its directory that could not be entered (`BOX_DIRECTORY_FAILED`).
+    package static let directoryFailed: Int32 = 1 << 16
 
     /// A window's size in characters.
     package struct Window: Equatable, Sendable {

@@ -1,4 +1,4 @@
-internal import BoxTypes
+package import BoxTypes
 
 /// What the sandbox's first process tells of programs inside. Process ids are those of the sandbox; paths and arguments
 /// are text that programs inside chose.
@@ -86,7 +86,7 @@ package enum ProgramEnd: Equatable, Sendable {
     /// The kernel did not keep it (before Linux 6.15).
     case unknown
 
-    func write(to writer: inout WireWriter) {
+    package func write(to writer: inout WireWriter) {
         switch self {
         case .exited(let code):
             writer.write(UInt8(0))
@@ -98,7 +98,7 @@ package enum ProgramEnd: Equatable, Sendable {
         }
     }
 
-    init(from reader: inout WireReader) throws(WireError) {
+    package init(from reader: inout WireReader) throws(WireError) {
         switch try reader.byte() {
         case 0: self = .exited(code: try reader.int32())
         case 1: self = .killed(signal: try reader.int32())

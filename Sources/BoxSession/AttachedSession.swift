@@ -16,11 +16,9 @@ package struct AttachedSession: ~Copyable {
     }
 
     private let step: String
-    private let control: Descriptor
+    private var connection: ControlConnection
     private let signals: Descriptor
     private let streams: Streams
-    /// Whether the supervisor's end of the connection is open.
-    private var isConnected = true
 
     /// Has the session's supervisor show it here; nil if it has just ended.
     package static func open(_ session: StoredSession) throws(SessionError) -> AttachedSession? {
@@ -55,14 +53,15 @@ package struct AttachedSession: ~Copyable {
         }
         let streams = try Streams(
             sandbox: .socket(pair.keepNear()), isLinuxConsole: Sandbox.isLinuxConsole)
-        return AttachedSession(step, control, signals, streams)
+        return AttachedSession(step, ControlConnection(control), signals, streams)
     }
 
     private init(
-        _ step: String, _ control: consuming Descriptor, _ signals: consuming Descriptor, _ streams: Streams
+        _ step: String, _ connection: consuming ControlConnection, _ signals: consuming Descriptor,
+        _ streams: Streams
     ) {
         self.step = step
-        self.control = control
+        self.connection = connection
         self.signals = signals
         self.streams = streams
     }
@@ -89,17 +88,15 @@ package struct AttachedSession: ~Copyable {
     /// Waits until the session has come to its end and its record is written; the signal that ended the waiting, if one did.
     package mutating func waitForEnd() throws(SessionError) -> Int32? {
         do throws(KernelError) {
-            while isConnected {
-                let ready = try poll([
-                    PollEntry(signals.number, .read), PollEntry(control.number, .read),
-                ])
+            while connection.isOpen {
+                let ready = try poll([PollEntry(signals.number, .read)] + connection.entries)
                 if ready.contains(where: { $0.index == 0 }) {
                     let ending = try Processes.takeSignals(signals).first {
                         [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains($0)
                     }
                     if let ending { return ending }
                 }
-                if ready.contains(where: { $0.index == 1 }) { _ = try takeNotice() }
+                if connection.isReady(ready) { _ = try takeNotice() }
             }
             return nil
         } catch { throw SessionError(step: step, error) }
@@ -107,16 +104,12 @@ package struct AttachedSession: ~Copyable {
 
     private mutating func serve() throws(KernelError) -> End {
         while true {
-            var entries = [PollEntry(signals.number, .read)]
-            if isConnected { entries.append(PollEntry(control.number, .read)) }
-            let ready = try poll(entries + streams.entries, timeout: streams.pollTimeout)
-            for item in ready {
-                if item.descriptor == signals.number {
-                    if let signal = try takeSignals() { return .detached(signal: signal) }
-                } else if item.descriptor == control.number, case .commandStopped? = try takeNotice() {
-                    try stop()
-                }
+            let own = [PollEntry(signals.number, .read)] + connection.entries
+            let ready = try poll(own + streams.entries, timeout: streams.pollTimeout)
+            if ready.contains(where: { $0.descriptor == signals.number }), let signal = try takeSignals() {
+                return .detached(signal: signal)
             }
+            if connection.isReady(ready), try takeNotice() == .commandStopped { try stop() }
             try streams.handle(ready)
             if streams.isDetached { return .detached(signal: nil) }
             if streams.isDrained { return .ended }
@@ -143,14 +136,9 @@ package struct AttachedSession: ~Copyable {
     }
 
     private mutating func takeNotice() throws(KernelError) -> ControlNotice? {
-        guard let (bytes, descriptors) = try ControlSocket.receive(control.number) else {
-            isConnected = false
-            return nil
-        }
+        guard let (notice, descriptors) = try connection.take() else { return nil }
         for number in descriptors { close(number) }
-        do throws(WireError) { return try ControlNotice(wire: bytes) } catch {
-            throw KernelError(call: "notice", code: EPROTO)
-        }
+        return notice
     }
 
     /// Lets the user's shell take over (^Z), and paints everything anew when the user comes back.
@@ -164,11 +152,10 @@ package struct AttachedSession: ~Copyable {
         sendSize()
     }
 
-    /// Tells the window's size, and so that a new picture is wanted. A supervisor that is gone is noticed elsewhere.
+    /// Tells the window's size, and so that a new picture is wanted. A terminal that is gone has none.
     private borrowing func sendSize() {
-        guard isConnected, let size = try? Terminal.size(of: 1) else { return }
-        let request = ControlRequest.resize(rows: size.rows, columns: size.columns)
-        try? ControlSocket.send(request.wire, to: control.number)
+        guard let size = try? Terminal.size(of: 1) else { return }
+        connection.send(.resize(rows: size.rows, columns: size.columns))
     }
 }
 

@@ -17,6 +17,11 @@ package enum ControlRequest: Equatable, Sendable {
     case attach(rows: UInt16, columns: UInt16)
     /// The terminal that was attached by this connection has another size, or has to be painted anew.
     case resize(rows: UInt16, columns: UInt16)
+    /// A further program is to run in the session; what it needs of this one's streams comes along. It gets a hang-up
+    /// when the connection ends.
+    case execute(ExecutionRequest)
+    /// A signal for the program that was asked for by this connection.
+    case signal(Int32)
 
     /// The first byte of every message: another build of box may speak otherwise.
     static let version: UInt8 = 4
@@ -51,6 +56,12 @@ package enum ControlRequest: Equatable, Sendable {
             writer.write(UInt8(9))
             writer.write(Int(rows))
             writer.write(Int(columns))
+        case .execute(let request):
+            writer.write(UInt8(10))
+            request.write(to: &writer)
+        case .signal(let number):
+            writer.write(UInt8(11))
+            writer.write(Int(number))
         }
         return writer.bytes
     }
@@ -74,6 +85,11 @@ package enum ControlRequest: Equatable, Sendable {
             self = .stop(within: milliseconds)
         case 8: self = .attach(rows: try reader.windowSide(), columns: try reader.windowSide())
         case 9: self = .resize(rows: try reader.windowSide(), columns: try reader.windowSide())
+        case 10: self = .execute(try ExecutionRequest(from: &reader))
+        case 11:
+            let number = try reader.int32()
+            guard (1...64).contains(number) else { throw reader.malformed("signal") }
+            self = .signal(number)
         default: throw reader.malformed("request")
         }
         try reader.finish()
@@ -117,31 +133,6 @@ package enum ControlReply: Equatable, Sendable {
                     tunnelsClosed: try reader.int(),
                     notes: try reader.list { (r: inout WireReader) throws(WireError) in try r.string() }))
         default: throw reader.malformed("reply")
-        }
-        try reader.finish()
-    }
-}
-
-/// What the supervisor tells a client whose connection stays, after its reply.
-package enum ControlNotice: Equatable, Sendable {
-    /// To a terminal that is attached: the command has stopped itself (^Z) and waits for `resize`.
-    case commandStopped
-
-    var wire: [UInt8] {
-        var writer = WireWriter()
-        writer.write(ControlRequest.version)
-        switch self {
-        case .commandStopped: writer.write(UInt8(1))
-        }
-        return writer.bytes
-    }
-
-    init(wire: [UInt8]) throws(WireError) {
-        var reader = WireReader(wire)
-        guard try reader.byte() == ControlRequest.version else { throw reader.malformed("version") }
-        switch try reader.byte() {
-        case 1: self = .commandStopped
-        default: throw reader.malformed("notice")
         }
         try reader.finish()
     }
@@ -223,11 +214,6 @@ extension RuleChange {
 }
 
 extension WireReader {
-    fileprivate mutating func windowSide() throws(WireError) -> UInt16 {
-        guard let side = UInt16(exactly: try int()) else { throw malformed("window size") }
-        return side
-    }
-
     fileprivate mutating func publishedPort() throws(WireError) -> PublishedPort {
         let text = try string()
         do throws(HostRefusal) { return try PublishedPort(text) } catch { throw malformed("port") }

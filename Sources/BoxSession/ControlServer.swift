@@ -10,13 +10,15 @@ struct ControlServer: ~Copyable {
     /// The name of the socket in the session's directory.
     static let name = "control"
     /// More clients at once than this wait in the kernel's queue.
-    private static let mostClients = 32
+    private static let mostClients = 64
 
     private let listener: Descriptor
     private let directory: Descriptor
     /// Open connections by a number that is never used again.
     private var clients: [Int: CInt] = [:]
     private var nextClient = 0
+    /// Those that have gone since that was asked.
+    private var gone: [Int] = []
 
     /// Listens in a session's directory.
     init(in path: String) throws(SessionError) {
@@ -107,8 +109,24 @@ struct ControlServer: ~Copyable {
         return Descriptor(owning: try check("fcntl(F_DUPFD_CLOEXEC)", box_fcntl_dupfd_cloexec(number, 0)))
     }
 
+    /// Tells a client something beside an answer; the descriptors stay the caller's.
+    mutating func notify(_ client: Int, _ notice: ControlNotice, descriptors: [CInt] = []) {
+        guard let number = clients[client] else { return }
+        do throws(KernelError) {
+            try ControlSocket.send(notice.wire, to: number, descriptors: descriptors)
+        } catch { drop(client) }
+    }
+
+    /// The clients that have gone since this was asked last.
+    mutating func takeGone() -> [Int] {
+        defer { gone = [] }
+        return gone
+    }
+
     private mutating func drop(_ client: Int) {
-        if let number = clients.removeValue(forKey: client) { close(number) }
+        guard let number = clients.removeValue(forKey: client) else { return }
+        close(number)
+        gone.append(client)
     }
 }
 
@@ -179,7 +197,7 @@ enum ControlSocket {
         return (try Descriptor(owning: received[0]).readAll(limit: 16 << 20), [])
     }
 
-    private static let longest = 60_000
+    static let longest = 60_000
     /// Stands for a message that is in the file that comes along; no message begins like this.
     private static let inFile: UInt8 = 0
 }

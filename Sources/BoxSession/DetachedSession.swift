@@ -3,28 +3,33 @@ internal import BoxPlan
 internal import BoxTypes
 internal import Glibc
 
-/// Finds sessions to attach to, and says how one ended that was attached to.
-package enum DetachedSession {
-    /// The detached session that a name or the beginning of a name means; without one, the newest of this directory's.
-    package static func find(_ id: String?) throws(SessionError) -> StoredSession {
+extension SessionStore {
+    /// The running session that a name or the beginning of a name means; without one, the newest of a directory's. `verb`
+    /// is what is to be done with it.
+    package static func running(
+        _ id: String?, project: String, verb: String, detached: Bool = false
+    ) throws(SessionError) -> StoredSession {
         if let id {
-            let session = try SessionStore.named(id)
-            guard session.state == .running else { throw refusal(session, notRunning(session)) }
-            guard session.isDetached else { throw refusal(session, Supervisor.ownTerminal) }
-            return session
+            let session = try named(id)
+            let why =
+                session.state != .running
+                ? DetachedSession.notRunning(session)
+                : detached && !session.isDetached ? Supervisor.ownTerminal : nil
+            guard let why else { return session }
+            throw SessionError(step: "\(verb) \(session.name.escapedForTerminal)", reason: why)
         }
-        let project = try HostFacts.Project.canonicalPath(of: ".").string
-        let all = try SessionStore.all(of: project)
-        if let newest = all.first(where: { $0.state == .running && $0.isDetached }) { return newest }
+        let path = try HostFacts.Project.canonicalPath(of: project).string
+        let found = try all(of: path).first { $0.state == .running && ($0.isDetached || !detached) }
+        if let found { return found }
+        let kind = detached ? "session of box run --detach" : "session"
         throw SessionError(
-            step: "attach",
-            reason: "no session of box run --detach runs in this project. box ps shows those that run")
+            step: "\(verb) a session",
+            reason: "no \(kind) runs in this project. box ps shows those that run")
     }
+}
 
-    private static func refusal(_ session: StoredSession, _ reason: String) -> SessionError {
-        SessionError(step: "attach to \(session.name.escapedForTerminal)", reason: reason)
-    }
-
+/// What is to be said of sessions that others look at.
+package enum DetachedSession {
     /// Why a session that does not run cannot be shown, and what can be done instead.
     package static func notRunning(_ session: StoredSession) -> String {
         let name = session.name.escapedForTerminal

@@ -74,8 +74,8 @@ struct FirstProcess: ~Copyable {
     }
 
     /// Sends an order. A process that is ending does not listen any more, which its end will tell.
-    borrowing func order(_ order: InitOrder) throws(SessionError) {
-        do throws(KernelError) { try control.send(order.wire) } catch {
+    borrowing func order(_ order: InitOrder, descriptors: [CInt] = []) throws(SessionError) {
+        do throws(KernelError) { try control.send(order.wire, descriptors: descriptors) } catch {
             guard error.code == EPIPE || error.code == ECONNRESET else {
                 throw SessionError(step: "talk to the sandbox", error)
             }

@@ -86,7 +86,7 @@ struct Sandbox: ~Copyable {
     var firstProcess: CInt { process.pid }
 
     /// The pipes of a layout: the ends that the sandbox gets, and the supervisor's own, in the order of the streams.
-    private static func makePipes(
+    static func makePipes(
         _ layout: StreamLayout, owner: (UInt32, UInt32)?
     ) throws(KernelError) -> (inside: [CInt], own: [CInt]) {
         switch layout {
@@ -133,7 +133,9 @@ struct Sandbox: ~Copyable {
     borrowing func receive() throws(SessionError) -> (InitReport, [CInt])? { try process.receive() }
 
     /// Sends an order; a first process that has ended does not mind.
-    borrowing func order(_ order: InitOrder) throws(SessionError) { try process.order(order) }
+    borrowing func order(_ order: InitOrder, descriptors: [CInt] = []) throws(SessionError) {
+        try process.order(order, descriptors: descriptors)
+    }
 
     /// Ends everything in the sandbox at once.
     borrowing func kill() throws(SessionError) { try process.kill() }

@@ -211,6 +211,9 @@ package final class Streams {
     /// Whether everything that the sandbox wrote has been written on, and it can write no more.
     package var isDrained: Bool { output.isFinished && error?.isFinished ?? true }
 
+    /// Whether something was read that is not written yet.
+    package var hasPending: Bool { output.hasPending || error?.hasPending ?? false }
+
     /// Whether the user has typed the keys that leave a session that goes on.
     package var isDetached: Bool { input.keys?.isDetached ?? false }
 

@@ -24,6 +24,7 @@ extension Supervisor {
             try take(call, &log)
             try write(log, directory)
         }
+        try endOfClients()
     }
 
     private mutating func take(_ call: ControlCall, _ log: inout NetworkLog) throws(SessionError) {
@@ -51,6 +52,8 @@ extension Supervisor {
             try network?.publish(ports, for: client, &log)
         case .attach(let rows, let columns): try attach(call, rows: rows, columns: columns)
         case .resize(let rows, let columns): try resize(client, rows: rows, columns: columns)
+        case .execute(let request): try execute(call, request)
+        case .signal(let number): try signal(number, from: client)
         }
     }
 

@@ -23,6 +23,7 @@ struct Supervisor: ~Copyable {
     var receipt = Receipt()
     var programs: ProgramLog
     var budget = EventBudget(burst: LogMutation.number("BOX_LOG_BURST") ?? EventBudget.burst)
+    var further = FurtherPrograms()
 
     // What has happened so far.
     private var isReady = false
@@ -217,6 +218,9 @@ struct Supervisor: ~Copyable {
         }
     }
 
+    /// Whether the command runs.
+    var isServing: Bool { hasStarted && outcome == nil }
+
     // MARK: - Waiting
 
     private mutating func wait() throws(SessionError) -> [Ready] {
@@ -327,7 +331,8 @@ struct Supervisor: ~Copyable {
         case .exited(let code): outcome = Outcome(status: code)
         case .killed(let signal): outcome = Outcome(status: ExitStatus.signal(signal))
         case .program(let report): try record(programs.take(report), directory)
-        case .executed, .executionEnded: for number in descriptors { close(number) }
+        case .executed(let program, let code): executed(program, code: code, descriptors)
+        case .executionEnded(let program, let end): executionEnded(program, end)
         }
         return true
     }

@@ -152,7 +152,10 @@ static void become(const struct box_command *command) {
     for (int target = 0; target < 3; target++)
         if (dup2(command->streams[target], target) < 0) return;
     if (!command->keeps_descriptors && syscall(SYS_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */)) return;
-    if (command->directory && chdir(command->directory)) return;
+    if (command->directory && chdir(command->directory)) {
+        errno |= BOX_DIRECTORY_FAILED;
+        return;
+    }
     standard_signals();
     execute(command);
 }

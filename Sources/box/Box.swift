@@ -16,7 +16,7 @@ struct Box: ParsableCommand {
         subcommands: [
             RunCommand.self, ShellCommand.self, PlanCommand.self, AllowCommand.self, DenyCommand.self,
             PendingCommand.self, PublishCommand.self, DiffCommand.self, ApplyCommand.self, UndoCommand.self,
-            DiscardCommand.self, PsCommand.self, AttachCommand.self, LogCommand.self, StopCommand.self,
+            DiscardCommand.self, PsCommand.self, AttachCommand.self, ExecCommand.self, LogCommand.self, StopCommand.self,
             RemoveCommand.self,
             PruneCommand.self,
             InitCommand.self, TrustCommand.self, PolicyCommand.self, ProfilesCommand.self, DoctorCommand.self,
@@ -64,8 +64,18 @@ struct Box: ParsableCommand {
         case "run": return try withWords(RunCommand.self, rest) { $0.words = $1 }
         case "plan": return try withWords(PlanCommand.self, rest) { $0.words = $1 }
         case "ci": return try withWords(CICommand.self, rest) { $0.words = $1 }
+        case "exec": return try withCommand(arguments)
         default: return try parseAsRoot(arguments)
         }
+    }
+
+    /// `exec`: the first `--` ends what is box's own.
+    private static func withCommand(_ arguments: [String]) throws -> any ParsableCommand {
+        guard let end = arguments.firstIndex(of: "--") else { return try parseAsRoot(arguments) }
+        let parsed = try parseAsRoot(Array(arguments[..<end]))
+        guard var command = parsed as? ExecCommand else { return parsed }
+        command.words = Array(arguments[(end + 1)...])
+        return command
     }
 
     /// The parser's message in the form of box's own.

@@ -40,6 +40,7 @@ struct box_command {
     int keeps_descriptors;          // all but 0, 1 and 2 close at exec unless this is set (for tests)
     int begins_session;             // streams[0] is a terminal that becomes the controlling one of a new session
     const char *directory;          // where the program starts; NULL: in this process's directory
+#define BOX_DIRECTORY_FAILED (1 << 16)    // in the errno, if it could not
     int failure_fd;                 // box_begin_command: close-on-exec pipe that gets an int32 errno on failure
 };
 

@@ -25,9 +25,10 @@ struct AttachCommand: ParsableCommand {
             throw Refusal("attach needs a terminal for its input and its output")
         }
         let status: Int32
-        do throws(SessionError) { status = try show(try DetachedSession.find(session)) } catch {
-            throw Refusal(error)
-        }
+        do throws(SessionError) {
+            status = try show(
+                try SessionStore.running(session, project: ".", verb: "attach to", detached: true))
+        } catch { throw Refusal(error) }
         throw CommandStatus(status: status)
     }
 
