@@ -25,6 +25,8 @@ package struct Child: ~Copyable {
         package var namespaces: Bool
         /// Descriptors that the child finds as 3, 4, 5 …
         package var inherit: [CInt] = []
+        /// What becomes its 0, 1 and 2; -1: they are this process's.
+        package var streams: CInt = -1
         /// The directory of the control group that the child is born into, or -1.
         package var controlGroup: CInt = -1
 
@@ -75,6 +77,7 @@ package struct Child: ~Copyable {
             unsafe plan.error_fd = failure
             unsafe plan.inherit = inherit.baseAddress
             unsafe plan.inherit_count = CInt(inherit.count)
+            unsafe plan.stream_fd = start.streams
             unsafe plan.cgroup_fd = start.controlGroup
             unsafe complete(&plan)
             return unsafe box_spawn(&plan, &pidfd)

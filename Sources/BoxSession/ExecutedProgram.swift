@@ -50,7 +50,8 @@ package struct ExecutedProgram: ~Copyable {
             refusal = "command and variables are longer than \(ControlSocket.longest) bytes"
             return nil
         }
-        try ControlSocket.send(ControlRequest.execute(request).wire, to: control.number, descriptors: ends.inside)
+        try ControlSocket.send(
+            ControlRequest.execute(request).wire, to: control.number, descriptors: ends.inside)
         switch try RunningSession.answer(control, within: RunningSession.patience) {
         case nil: return nil
         case .refused(let why)?:

@@ -25,16 +25,16 @@ struct ProxyProcess: ~Copyable {
         case end
     }
 
-    /// Starts the proxy; it waits for a listening socket.
-    init(_ configuration: ProxyConfiguration) throws(SessionError) {
+    /// Starts the proxy; it waits for a listening socket. With `isDetached` it holds nothing of the caller's.
+    init(_ configuration: ProxyConfiguration, isDetached: Bool) throws(SessionError) {
         let executable = try ProxyProcess.find()
-        do throws(KernelError) { self = try ProxyProcess(executable, configuration) } catch {
+        do throws(KernelError) { self = try ProxyProcess(executable, configuration, isDetached) } catch {
             throw SessionError(step: "start the network proxy", error)
         }
     }
 
     private init(
-        _ executable: borrowing Descriptor, _ configuration: ProxyConfiguration
+        _ executable: borrowing Descriptor, _ configuration: ProxyConfiguration, _ isDetached: Bool
     ) throws(KernelError) {
         let pair = try ChannelPair()
         #if DEBUG
@@ -46,6 +46,8 @@ struct ProxyProcess: ~Copyable {
             .file(executable.number, arguments: ["box-proxy", "--control", "3"], environment: environment),
             namespaces: false)
         start.inherit = [pair.far.number]
+        let null = try Descriptor.open("/dev/null", O_RDWR)
+        if isDetached { start.streams = null.number }
         var child = try Child(starting: start)
         try child.letGo()
         let control = pair.keepNear()

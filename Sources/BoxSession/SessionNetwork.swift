@@ -34,10 +34,12 @@ struct SessionNetwork: ~Copyable {
     private var nextNumber = 1
 
     /// Starts the proxy and takes the host's ports; the sandbox need not exist yet.
-    init(_ plan: Plan.Proxy, _ configuration: ProxyConfiguration) throws(SessionError) {
+    init(
+        _ plan: Plan.Proxy, _ configuration: ProxyConfiguration, isDetached: Bool
+    ) throws(SessionError) {
         // First, because a port in use is the user's mistake and nothing needs to be ended then.
         let hostListeners = try HostListener.open(plan.publish)
-        let proxy = Optional.some(try SessionNetwork.start(configuration, closing: hostListeners))
+        let proxy = Optional.some(try SessionNetwork.start(configuration, isDetached, closing: hostListeners))
         self.hostListeners = hostListeners
         self.proxy = proxy
         self.plan = plan
@@ -47,9 +49,10 @@ struct SessionNetwork: ~Copyable {
     }
 
     private static func start(
-        _ configuration: ProxyConfiguration, closing listeners: [(kind: DoorSocket, number: CInt)]
+        _ configuration: ProxyConfiguration, _ isDetached: Bool,
+        closing listeners: [(kind: DoorSocket, number: CInt)]
     ) throws(SessionError) -> ProxyProcess {
-        do throws(SessionError) { return try ProxyProcess(configuration) } catch {
+        do throws(SessionError) { return try ProxyProcess(configuration, isDetached: isDetached) } catch {
             for listener in listeners { close(listener.number) }
             throw error
         }

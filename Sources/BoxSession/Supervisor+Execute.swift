@@ -43,8 +43,11 @@ extension Supervisor {
         _ call: ControlCall, _ request: ExecutionRequest
     ) throws(SessionError) -> String? {
         guard isServing else { return "its command has not begun yet, or has ended" }
-        guard further.count < FurtherPrograms.most else { return "\(further.count) programs run beside it already" }
-        guard further.program(of: call.client) == nil, let pipes = call.descriptors.take(request.descriptorCount)
+        guard further.count < FurtherPrograms.most else {
+            return "\(further.count) programs run beside it already"
+        }
+        guard further.program(of: call.client) == nil,
+            let pipes = call.descriptors.take(request.descriptorCount)
         else { return "the request is not complete" }
         defer { for number in pipes { close(number) } }
         let directory: AbsolutePath?

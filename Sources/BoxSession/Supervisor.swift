@@ -55,7 +55,7 @@ struct Supervisor: ~Copyable {
     ) throws(SessionError) {
         // Blocked before any child exists, so that none is lost; every child unblocks its own.
         let signals = try Supervisor.takeSignals()
-        var network = try Supervisor.startNetwork(plan, session)
+        var network = try Supervisor.startNetwork(plan, session, isDetached)
         sandbox = try Sandbox.launch(plan, seed, isDetached: isDetached)
         network?.attach(sandbox.takeNetwork(), first: sandbox.firstProcess)
         let isDirect = plan.stage == nil && plan.summary.workspace == "direct"
@@ -84,8 +84,9 @@ struct Supervisor: ~Copyable {
         } catch { throw SessionError(step: "start", error) }
     }
 
-    private static func startNetwork(_ plan: Plan, _ session: String) throws(SessionError) -> SessionNetwork?
-    {
+    private static func startNetwork(
+        _ plan: Plan, _ session: String, _ isDetached: Bool
+    ) throws(SessionError) -> SessionNetwork? {
         guard let wanted = plan.proxy else { return nil }
         let root = plan.identity.outsideUID != getuid()
         var configuration = ProxyConfiguration(
@@ -95,7 +96,7 @@ struct Supervisor: ~Copyable {
             })
         configuration.hold = wanted.hold
         configuration.upstream = wanted.upstream
-        return try SessionNetwork(wanted, configuration)
+        return try SessionNetwork(wanted, configuration, isDetached: isDetached)
     }
 
     /// Tells the first process that the placeholders are there, but for these names.

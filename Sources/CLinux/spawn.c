@@ -64,6 +64,8 @@ static void child(const struct box_spawn_plan *plan) {
     if (!plan->entry && (plan->clone_flags & CLONE_NEWUSER) && keep_capabilities()) fail(plan->error_fd);
     standard_signals();
 
+    for (int target = 0; plan->stream_fd >= 0 && target < 3; target++)
+        if (dup2(plan->stream_fd, target) < 0) fail(plan->error_fd);
     // First out of the way (above all targets), then to 3, 4, 5 …, so that no source is overwritten.
     int count = plan->inherit_count, moved[64];
     if (count > 64) { errno = E2BIG; fail(plan->error_fd); }

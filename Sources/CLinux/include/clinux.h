@@ -20,6 +20,7 @@ struct box_spawn_plan {
     int executable_fd;         // what is executed, by execveat(AT_EMPTY_PATH)
     const int *inherit;        // descriptors that stay open, moved to 3, 4, 5 … in this order
     int inherit_count;
+    int stream_fd;             // becomes 0, 1 and 2; -1: they are this process's
     int cgroup_fd;             // CLONE_INTO_CGROUP, or -1
     char *const *arguments;
     char *const *environment;
