@@ -6,6 +6,8 @@ package struct Event: Equatable, Sendable {
     package enum Kind: String, Sendable, CaseIterable {
         case sessionStart = "session.start"
         case sessionEnd = "session.end"
+        case sessionPause = "session.pause"
+        case sessionResume = "session.resume"
         case netAllow = "net.allow"
         case netDeny = "net.deny"
         case netClose = "net.close"
@@ -23,7 +25,8 @@ package struct Event: Equatable, Sendable {
         package var isNetwork: Bool {
             switch self {
             case .netAllow, .netDeny, .netClose, .netLimit: true
-            case .sessionStart, .sessionEnd, .exec, .execEnd, .policyChange, .limit, .apply, .undo, .discard:
+            case .sessionStart, .sessionEnd, .sessionPause, .sessionResume, .exec, .execEnd, .policyChange,
+                .limit, .apply, .undo, .discard:
                 false
             }
         }

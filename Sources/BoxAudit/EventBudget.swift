@@ -86,7 +86,9 @@ package struct EventBudget: Sendable {
             return []
         case .netAllow, .netDeny, .netClose, .netLimit:
             return EventBudget.spend(&network, event, burst, perSecond, now) ? [event] : []
-        case .sessionStart, .sessionEnd, .policyChange, .limit, .apply, .undo, .discard: return [event]
+        case .sessionStart, .sessionEnd, .sessionPause, .sessionResume, .policyChange, .limit, .apply, .undo,
+            .discard:
+            return [event]
         }
     }
 
@@ -178,8 +180,8 @@ extension Event {
             case .exec: ["path"]
             case .netDeny: ["host", "port", "reason"]
             case .netLimit: ["host", "port", "reason", "limit", "scope"]
-            case .netAllow, .netClose, .execEnd, .sessionStart, .sessionEnd, .policyChange, .limit, .apply,
-                .undo, .discard:
+            case .netAllow, .netClose, .execEnd, .sessionStart, .sessionEnd, .sessionPause, .sessionResume,
+                .policyChange, .limit, .apply, .undo, .discard:
                 ["host", "port"]
             }
         return names.compactMap { name in fields.first { $0.name == name } }

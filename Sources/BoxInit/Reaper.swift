@@ -125,7 +125,10 @@ struct Reaper: ~Copyable {
         switch order {
         case .groundwork, .launch, .start, .placeholders: return
         case .signal(let number): try Reaper.signal(command, number)
-        case .signalAll(let number): try Processes.kill(-1, number)
+        case .signalAll(let number):
+            // All at once: what is just being forked gets it, too (kill(2); Linux 4.19).
+            try Processes.kill(-1, number)
+            try control.send(InitReport.signalled(signal: number).wire)
         case .execute(let execution):
             if let (pid, start, running) = try executions.begin(execution, descriptors, launcher, control) {
                 answers?.begin(pid, start, running: running)

@@ -80,6 +80,23 @@ package struct ControlGroup: ~Copyable {
     /// Kills every process in the group and below at once (Linux 5.14, `ENOENT` before).
     package borrowing func kill() throws(KernelError) { try write("1", to: "cgroup.kill") }
 
+    /// Lets every process in the group and below stand still, or go on (Linux 5.2, `ENOENT` before). A process that is
+    /// frozen can be killed, and so can the group.
+    package borrowing func freeze(_ isFrozen: Bool) throws(KernelError) {
+        try write(isFrozen ? "1" : "0", to: "cgroup.freeze")
+    }
+
+    /// Waits until everything in the group stands still, at most for `milliseconds`: what is in the middle of a system
+    /// call ends that first.
+    package borrowing func waitForFreeze(within milliseconds: Int) throws(KernelError) {
+        let deadline = monotonicMilliseconds() + milliseconds
+        let events = try Descriptor.open("cgroup.events", O_RDONLY, at: directory.number)
+        while try !ControlGroup.says("frozen 1", events), monotonicMilliseconds() < deadline {
+            var wait = pollfd(fd: events.number, events: Int16(POLLPRI), revents: 0)
+            _ = unsafe Glibc.poll(&wait, 1, CInt(clamping: deadline - monotonicMilliseconds()))
+        }
+    }
+
     /// Removes the group, waiting until its last process is gone, at most for `milliseconds`; then `EBUSY`.
     package consuming func remove(within milliseconds: Int) throws(KernelError) {
         try waitAndRemove(within: milliseconds)
@@ -169,9 +186,13 @@ package struct ControlGroup: ~Copyable {
     }
 
     private static func populated(_ events: borrowing Descriptor) throws(KernelError) -> Bool {
+        try says("populated 1", events)
+    }
+
+    private static func says(_ line: String, _ events: borrowing Descriptor) throws(KernelError) -> Bool {
         try check("lseek", Int(lseek(events.number, 0, SEEK_SET)), "cgroup.events")
         let text = String(decoding: try events.readAll(limit: 4096), as: UTF8.self)
-        return text.split(separator: "\n").contains("populated 1")
+        return text.split(separator: "\n").contains(Substring(line))
     }
 }
 

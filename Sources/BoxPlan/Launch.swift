@@ -86,6 +86,8 @@ package enum InitReport: Equatable, Sendable {
     /// wanted one and runs.
     case executed(id: Int, code: Int32)
     case executionEnded(id: Int, ProgramEnd)
+    /// A signal was sent to every process but the first. What was reported before it happened before it.
+    case signalled(signal: Int32)
 
     /// A listening socket that could not be made.
     package struct Unopened: Equatable, Sendable {
@@ -116,6 +118,7 @@ package enum InitReport: Equatable, Sendable {
         case .continued: writer.write(UInt8(8))
         case .exited(let code): InitReport.write(9, code, to: &writer)
         case .killed(let signal): InitReport.write(10, signal, to: &writer)
+        case .signalled(let signal): InitReport.write(20, signal, to: &writer)
         case .unopened(let all):
             writer.write(UInt8(11))
             writer.write(all) { writer, one in
@@ -166,6 +169,7 @@ package enum InitReport: Equatable, Sendable {
         case 12: self = .program(try ProgramReport(from: &reader))
         case 13: self = .executed(id: try reader.int(), code: try reader.int32())
         case 14: self = .executionEnded(id: try reader.int(), try ProgramEnd(from: &reader))
+        case 20: self = .signalled(signal: try reader.int32())
         default: throw reader.malformed("report")
         }
         try reader.finish()
@@ -184,7 +188,7 @@ package enum InitOrder: Equatable, Sendable {
     case start
     /// Send a signal to the command's process group.
     case signal(Int32)
-    /// Send a signal to every process of the sandbox but the first.
+    /// Send a signal to every process of the sandbox but the first, and report that.
     case signalAll(Int32)
     /// Start a further program; its three pipes are attached, unless it wants a terminal.
     case execute(Execution)

@@ -25,6 +25,7 @@ extension Plan {
             ("control_group", controlGroup.map(Plan.json) ?? .null),
             ("timeout", timeout.map { .number($0) } ?? .null),
             ("audit", .text(audit.rawValue)),
+            ("on_exceeded", .text(pausesWhenExceeded ? "pause" : "end")),
             ("protections", .list(protections.map(\.json))),
         ])
     }
@@ -52,6 +53,7 @@ extension Plan {
         }
         if let timeout { lines.append("timeout     \(timeout)s") }
         lines.append("audit       \(audit.rawValue)")
+        if pausesWhenExceeded { lines.append("exceeded    pause") }
         lines.append("environment")
         lines += environment.map { "  \($0.name)=\($0.shown.escapedForTerminal)" }
         lines.append("steps")

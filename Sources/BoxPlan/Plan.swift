@@ -18,6 +18,8 @@ package struct Plan: Equatable, Sendable {
     package var audit = Policy.Audit.Level.full
     /// Wall-clock seconds until the command is ended.
     package var timeout: Int?
+    /// Whether a session that has used up its time or its disk is paused, and not ended.
+    package var pausesWhenExceeded = false
     package var protections: [ProtectionState]
     /// Names below the project that must stay absent: made as empty placeholders on the host while the sandbox
     /// runs, so that there is something to mount over, and removed when it ends.

@@ -22,7 +22,7 @@ extension Planner {
             wanted.append((.fileSize, ResourceBounds(both: UInt64(size.bytes))))
         }
         if let processes = processLimit {
-            wanted.append((.processes, ResourceBounds(both: UInt64(processes))))
+            wanted.append((.processes, ResourceBounds(both: UInt64(processes + groupFirst))))
         }
         return wanted.map { limit, bounds in
             let most = facts.hardLimits[limit] ?? ResourceBounds.unlimited
@@ -34,6 +34,11 @@ extension Planner {
     /// What the policy says, and one more for process 1, which is box's own.
     private var processLimit: Int? { policy.limits.processes.map { $0 + 1 } }
 
+    /// Where a control group bounds the processes, too, it is to be the first that refuses one: only it counts that.
+    private var groupFirst: Int {
+        facts.controlGroups.place != nil && facts.controlGroups.available.contains(.pids) ? 1 : 0
+    }
+
     /// Settings of the sandbox's own namespaces.
     func makeSettings() -> [Step] {
         var steps: [Step] = []
@@ -44,7 +49,7 @@ extension Planner {
         // Linux 6.14; before that pid_max is the whole host's, and RLIMIT_NPROC alone bounds processes.
         if let processes = processLimit, facts.kernel >= HostFacts.Kernel(6, 14) {
             // The kernel takes no less than 301, and no more than the host's own.
-            let most = min(max(301, processes), facts.largestProcessID)
+            let most = min(max(301, processes + groupFirst), facts.largestProcessID)
             steps.append(.setting("kernel/pid_max", value: String(most)))
         }
         return steps

@@ -77,6 +77,7 @@ package struct Planner {
         plan.controlGroupPlace = facts.controlGroups.place
         plan.audit = policy.audit.level
         plan.timeout = policy.limits.time.map { Int($0.components.seconds) }
+        plan.pausesWhenExceeded = policy.limits.onExceeded == .pause
         plan.summary = makeSummary(grants: grants)
         return plan
     }

@@ -196,6 +196,12 @@ extension Policy.Limits {
         wishes.limit(
             layer.fileSize, &fileSize, key("file_size"), isComplete: isComplete, isAtMost: <=)
         wishes.limit(layer.disk, &disk, key("disk"), isComplete: isComplete, isAtMost: <=)
+        // A session that is paused is still there, and may be given more.
+        var present = onExceeded ?? .end
+        wishes.take(
+            layer.onExceeded ?? (isComplete ? .end : nil), &present, key("on_exceeded"),
+            isAtMost: { $0 == .end || $1 == .pause }, text: \.rawValue)
+        if layer.onExceeded == present { onExceeded = present }
     }
 }
 

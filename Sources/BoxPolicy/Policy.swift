@@ -98,6 +98,12 @@ package struct Policy: Equatable, Sendable {
         package var fileSize: ByteSize?
         /// What the session may write to the stage.
         package var disk: ByteSize?
+        /// What becomes of a session that has used up its time or its disk; nil is `end`.
+        package var onExceeded: Exceeded?
+
+        /// What becomes of a session that has used up what it may use.
+        package enum Exceeded: String, Equatable, Sendable, CaseIterable { case end, pause }
+
         package init() {}
     }
 

@@ -154,6 +154,7 @@ private struct EntryList {
         add("limits.open_files", limits.openFiles.map(String.init))
         add("limits.file_size", limits.fileSize?.description)
         add("limits.disk", limits.disk?.description)
+        add("limits.on_exceeded", limits.onExceeded?.rawValue)
     }
 
     mutating func addAgent(_ agent: PolicyLayer.Agent) {

@@ -194,6 +194,7 @@ extension Policy.Limits {
         openFiles = above.openFiles ?? openFiles
         fileSize = above.fileSize ?? fileSize
         disk = above.disk ?? disk
+        onExceeded = above.onExceeded ?? onExceeded
     }
 }
 

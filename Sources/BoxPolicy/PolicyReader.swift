@@ -287,6 +287,7 @@ extension PolicyReader {
         layer.limits.openFiles = number("open_files", &table, Policy.Limits.openFiles)
         layer.limits.fileSize = quantity("file_size", &table, Policy.Limits.fileSize)
         layer.limits.disk = quantity("disk", &table, Policy.Limits.disk)
+        layer.limits.onExceeded = word("on_exceeded", &table)
         finish(table)
     }
 

@@ -102,14 +102,30 @@ package struct AttachedSession: ~Copyable {
         } catch { throw SessionError(step: step, error) }
     }
 
+    /// What is on its way to the screen comes before a message, or it would paint over it; in milliseconds.
+    private static let quietTime = 50
+
     private mutating func serve() throws(KernelError) -> End {
+        var messages: [String] = []
         while true {
             let own = [PollEntry(signals.number, .read)] + connection.entries
-            let ready = try poll(own + streams.entries, timeout: streams.pollTimeout)
+            let ready = try poll(
+                own + streams.entries,
+                timeout: messages.isEmpty ? streams.pollTimeout : AttachedSession.quietTime)
+            if ready.isEmpty {
+                for message in messages { AttachedSession.show(message) }
+                messages = []
+            }
             if ready.contains(where: { $0.descriptor == signals.number }), let signal = try takeSignals() {
                 return .detached(signal: signal)
             }
-            if connection.isReady(ready), try takeNotice() == .commandStopped { try stop() }
+            if connection.isReady(ready) {
+                switch try takeNotice() {
+                case .commandStopped?: try stop()
+                case .message(let text)?: messages.append(text)
+                case .executed?, .executionEnded?, nil: break
+                }
+            }
             try streams.handle(ready)
             if streams.isDetached { return .detached(signal: nil) }
             if streams.isDrained { return .ended }
@@ -139,6 +155,12 @@ package struct AttachedSession: ~Copyable {
         guard let (notice, descriptors) = try connection.take() else { return nil }
         for number in descriptors { close(number) }
         return notice
+    }
+
+    /// In the middle of what is shown; a raw terminal needs the return as well.
+    static func show(_ text: String) {
+        let line = Array("box: \(text.escapedForTerminal)\r\n".utf8)
+        _ = unsafe write(2, line, line.count)
     }
 
     /// Lets the user's shell take over (^Z), and paints everything anew when the user comes back.

@@ -89,19 +89,8 @@ struct ConnectionOwner {
 
     // MARK: - Processes
 
-    /// The sandbox's processes on the host: the first one and what comes from it. What has lost its parent comes from
-    /// it, too.
     private func processes() -> [CInt] {
-        var all: [CInt] = []
-        var waiting = [first]
-        while let pid = waiting.popLast(), all.count < ConnectionOwner.mostProcesses {
-            if pid != first { all.append(pid) }
-            for task in DirectoryListing.names(of: "/proc/\(pid)/task").prefix(64) {
-                guard let text = SmallFile.read("/proc/\(pid)/task/\(task)/children") else { continue }
-                waiting += text.split(separator: " ").compactMap { CInt($0) }
-            }
-        }
-        return all
+        InsideProcesses.all(of: first, atMost: ConnectionOwner.mostProcesses)
     }
 
     private func has(_ pid: CInt, _ link: String) -> Bool {

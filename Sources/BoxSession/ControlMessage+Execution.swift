@@ -54,6 +54,8 @@ package struct ExecutionRequest: Equatable, Sendable {
 package enum ControlNotice: Equatable, Sendable {
     /// To a terminal that is attached: the command has stopped itself (^Z) and waits for `resize`.
     case commandStopped
+    /// To a terminal that is attached: something for its user.
+    case message(String)
     /// The further program runs (0), or could not be executed (an errno). The master of its terminal comes along.
     case executed(code: Int32)
     case executionEnded(ProgramEnd)
@@ -69,6 +71,9 @@ package enum ControlNotice: Equatable, Sendable {
         case .executionEnded(let end):
             writer.write(UInt8(3))
             end.write(to: &writer)
+        case .message(let text):
+            writer.write(UInt8(4))
+            writer.write(text)
         }
         return writer.bytes
     }
@@ -80,6 +85,7 @@ package enum ControlNotice: Equatable, Sendable {
         case 1: self = .commandStopped
         case 2: self = .executed(code: try reader.int32())
         case 3: self = .executionEnded(try ProgramEnd(from: &reader))
+        case 4: self = .message(try reader.string())
         default: throw reader.malformed("notice")
         }
         try reader.finish()

@@ -22,6 +22,10 @@ package enum ControlRequest: Equatable, Sendable {
     case execute(ExecutionRequest)
     /// A signal for the program that was asked for by this connection.
     case signal(Int32)
+    /// Everything inside is to stand still.
+    case pause
+    /// It is to go on, with as much again of what it has used up.
+    case resume
 
     /// The first byte of every message: another build of box may speak otherwise.
     static let version: UInt8 = 4
@@ -62,6 +66,8 @@ package enum ControlRequest: Equatable, Sendable {
         case .signal(let number):
             writer.write(UInt8(11))
             writer.write(Int(number))
+        case .pause: writer.write(UInt8(6))
+        case .resume: writer.write(UInt8(7))
         }
         return writer.bytes
     }
@@ -90,6 +96,8 @@ package enum ControlRequest: Equatable, Sendable {
             let number = try reader.int32()
             guard (1...64).contains(number) else { throw reader.malformed("signal") }
             self = .signal(number)
+        case 6: self = .pause
+        case 7: self = .resume
         default: throw reader.malformed("request")
         }
         try reader.finish()
@@ -160,6 +168,48 @@ package struct SessionStatus: Equatable, Sendable {
     package var published: [PublishedPort]
     /// Requests that were refused so far.
     package var refusals: Int
+    /// Why it is paused: `user`, `time`, `disk`; nil if it is not.
+    package var pause: [String]?
+    /// Whether it is paused by the kernel's freezer, and not by signals.
+    package var isFrozen = false
+    /// The sandbox's first process, by its number on the host.
+    var firstProcess: Int32 = 0
+    /// Bytes that left the sandbox through its network door and came in, those of open connections too as far as they
+    /// were known a moment ago.
+    package var bytesUp = 0
+    package var bytesDown = 0
+    /// The hosts that were refused last, the newest first.
+    package var refused: [Refused] = []
+    /// The limits that were hit.
+    package var limits: [LimitHit] = []
+    /// How many programs were started inside; 0 where nobody counts.
+    package var programs = 0
+    /// The command line of the program that was started last and still runs. Nothing in it is trusted.
+    package var current: String?
+    /// Whether it runs without a terminal, to be attached to.
+    package var isDetached = false
+
+    package var isPaused: Bool { pause != nil }
+
+    /// The longest command line that is told, and the most refused hosts.
+    static let longestCommand = 200
+    static let mostRefused = 20
+
+    /// A host and port that was refused. The host is text of the sandbox's.
+    package struct Refused: Equatable, Sendable {
+        package var host: String
+        /// 0 where only the name was looked up.
+        package var port: Int
+        package var count: Int
+        package var reason: String
+
+        package init(host: String, port: Int, count: Int, reason: String) {
+            self.host = host
+            self.port = port
+            self.count = count
+            self.reason = reason
+        }
+    }
 
     package init(
         name: String, supervisor: Int32, network: Network, rules: NetworkRules, published: [PublishedPort],
@@ -180,6 +230,24 @@ package struct SessionStatus: Equatable, Sendable {
         rules.write(to: &writer)
         writer.write(published) { $0.write($1.description) }
         writer.write(refusals)
+        writer.write(pause) { writer, reasons in writer.write(reasons) { $0.write($1) } }
+        writer.write(isFrozen)
+        writer.write(Int(firstProcess))
+        writer.write(bytesUp)
+        writer.write(bytesDown)
+        writer.write(refused) { writer, one in
+            writer.write(one.host)
+            writer.write(one.port)
+            writer.write(one.count)
+            writer.write(one.reason)
+        }
+        writer.write(limits) { writer, hit in
+            writer.write(hit.name)
+            writer.write(hit.detail)
+        }
+        writer.write(programs)
+        writer.write(current) { $0.write($1) }
+        writer.write(isDetached)
     }
 
     fileprivate init(from reader: inout WireReader) throws(WireError) {
@@ -190,6 +258,22 @@ package struct SessionStatus: Equatable, Sendable {
         rules = try NetworkRules(from: &reader)
         published = try reader.list { (r: inout WireReader) throws(WireError) in try r.publishedPort() }
         refusals = try reader.int()
+        pause = try reader.optional { (r: inout WireReader) throws(WireError) in
+            try r.list { (r: inout WireReader) throws(WireError) in try r.string() }
+        }
+        isFrozen = try reader.bool()
+        firstProcess = try reader.int32()
+        bytesUp = try reader.int()
+        bytesDown = try reader.int()
+        refused = try reader.list { (r: inout WireReader) throws(WireError) in
+            Refused(host: try r.string(), port: try r.int(), count: try r.int(), reason: try r.string())
+        }
+        limits = try reader.list { (r: inout WireReader) throws(WireError) in
+            LimitHit(name: try r.string(), detail: try r.string())
+        }
+        programs = try reader.int()
+        current = try reader.optional { (r: inout WireReader) throws(WireError) in try r.string() }
+        isDetached = try reader.bool()
     }
 }
 

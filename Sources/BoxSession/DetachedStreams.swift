@@ -201,6 +201,12 @@ package final class DetachedStreams: StreamRelay {
     /// Tells all that look that the command has stopped itself.
     func tellOfStop() { for viewer in viewers { viewer.tell(.commandStopped) } }
 
+    /// Tells all that look something in the middle of what they see.
+    func tell(_ text: String) { for viewer in viewers { viewer.tell(.message(text)) } }
+
+    /// Shows the screen anew to all that look.
+    func repaint() { for viewer in viewers { viewer.repaint() } }
+
     private static func size(_ rows: UInt16, _ columns: UInt16) -> Terminal.Size {
         // A terminal that does not know its size says 0.
         Terminal.Size(

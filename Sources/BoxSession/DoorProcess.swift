@@ -78,7 +78,7 @@ struct DoorProcess: ~Copyable {
             case .failed(_, let object, let code)?:
                 return .failed("\(object.escapedForTerminal): \(errorText(code))")
             case .sockets, .terminal, .notExecuted, .started, .stopped, .continued, .exited, .killed,
-                .program, .executed, .executionEnded, nil:
+                .program, .executed, .executionEnded, .signalled, nil:
                 for number in descriptors { close(number) }
                 return .failed("box __door sent a broken message")
             }

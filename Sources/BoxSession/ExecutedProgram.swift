@@ -110,6 +110,9 @@ package struct ExecutedProgram: ~Copyable {
         case .commandStopped:
             for number in descriptors { close(number) }
             return nil
+        case .message(let text):
+            AttachedSession.show(text)
+            return nil
         case .executed(0):
             try start(descriptors)
             return nil

@@ -52,6 +52,12 @@ package struct LogText: Sendable {
             let status = entry.number("exit_status").map { "status \($0)" } ?? ""
             let time = entry.number("ms").map { "after \(duration(milliseconds: $0))" }
             return ("ended", .strong, joined(status, time, entry.text("message").map { ": \($0)" }))
+        case "session.pause":
+            return ("paused", .warning, joined(entry.text("reason"), entry.text("by").map { "by \($0)" }))
+        case "session.resume":
+            let seconds = entry.number("more_seconds").map { "\(duration(milliseconds: $0 * 1000)) more" }
+            let bytes = entry.number("more_bytes").map { "\(ByteSize(bytes: max(0, $0)).rounded) more" }
+            return ("resumed", .warning, joined(entry.text("reason"), seconds, bytes))
         case "net.allow":
             return ("allowed", .good, joined(place(entry), via(entry), rule(entry), process(entry)))
         case "net.deny":
@@ -73,7 +79,12 @@ package struct LogText: Sendable {
                 "policy", .warning,
                 joined(entry.text("action") ?? "", entry.list("rules").joined(separator: " "), error)
             )
-        case "limit": return ("limit", .warning, entry.text("reason") ?? rest(entry, []))
+        case "limit":
+            return (
+                "limit", .warning,
+                joined(entry.text("limit"), entry.text("reason")).isEmpty
+                    ? rest(entry, []) : joined(entry.text("limit"), entry.text("reason"))
+            )
         case "apply":
             let leftOut = entry.number("left_out").flatMap { $0 > 0 ? "\($0) left out" : nil }
             let branch = entry.text("branch").map { "to the branch \($0)" }

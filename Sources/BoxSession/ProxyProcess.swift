@@ -21,6 +21,8 @@ struct ProxyProcess: ~Copyable {
         case wantsSockets
         /// The rule for one connection of this number has let it through.
         case used(number: Int)
+        /// The bytes that have moved so far.
+        case traffic(up: Int, down: Int)
         /// The proxy is gone.
         case end
     }
@@ -96,6 +98,11 @@ struct ProxyProcess: ~Copyable {
         try send(writer.bytes, [file.number], step)
     }
 
+    /// Asks how many bytes have moved; the proxy answers `traffic`.
+    borrowing func askTraffic() throws(SessionError) {
+        try send([ProxyMessage.traffic.rawValue], [], "ask the network proxy")
+    }
+
     /// A proxy that has died does not listen any more, which its end will tell.
     private borrowing func send(
         _ bytes: [UInt8], _ descriptors: [CInt], _ step: String
@@ -131,6 +138,7 @@ struct ProxyProcess: ~Copyable {
             case .applied: return .applied(number: try reader.int(), tunnelsClosed: try reader.int())
             case .wantsSockets: return .wantsSockets
             case .used: return .used(number: try reader.int())
+            case .traffic: return .traffic(up: try reader.int(), down: try reader.int())
             case .configuration, .sockets, .rules, nil: throw reader.malformed("message \(tag)")
             }
         } catch { throw SessionError(step: step, reason: "it sent a broken message (\(error))") }

@@ -73,7 +73,9 @@ package struct Receipt: Equatable, Sendable {
             if !hit.name.isEmpty, limits[hit.name] != nil || limits.count < Receipt.most {
                 limits[hit.name] = hit
             }
-        case .execEnd, .policyChange, .sessionStart, .sessionEnd, .apply, .undo, .discard: return
+        case .execEnd, .policyChange, .sessionStart, .sessionEnd, .sessionPause, .sessionResume, .apply,
+            .undo, .discard:
+            return
         }
     }
 
@@ -111,7 +113,8 @@ package struct Receipt: Equatable, Sendable {
                 limit = NetworkLimit(target: .others, name: "other", scope: "")
             }
             limited[limit, default: 0] += count
-        case .exec, .execEnd, .policyChange, .sessionStart, .sessionEnd, .limit, .apply, .undo, .discard:
+        case .exec, .execEnd, .policyChange, .sessionStart, .sessionEnd, .sessionPause, .sessionResume,
+            .limit, .apply, .undo, .discard:
             return
         }
     }

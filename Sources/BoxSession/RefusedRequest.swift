@@ -118,7 +118,8 @@ package struct RefusedRequests: Sendable {
         case .netDeny: deny(LoggedEvent(event, time: time))
         case .netLimit: limit(LoggedEvent(event, time: time))
         case .netAllow: if !waiting.isEmpty { allow(LoggedEvent(event, time: time)) }
-        case .netClose, .exec, .execEnd, .policyChange, .sessionStart, .sessionEnd, .limit, .apply, .undo,
+        case .netClose, .exec, .execEnd, .policyChange, .sessionStart, .sessionEnd, .sessionPause,
+            .sessionResume, .limit, .apply, .undo,
             .discard:
             return
         }

@@ -140,6 +140,32 @@ struct Sandbox: ~Copyable {
     /// Ends everything in the sandbox at once.
     borrowing func kill() throws(SessionError) { try process.kill() }
 
+    /// How long the supervisor waits until everything stands still, in milliseconds: nobody else is served meanwhile.
+    private static let freezingTime = 300
+
+    /// Freezes all that is in the sandbox, its first process too, or lets it go on; false where there is no group of
+    /// its own, or the kernel cannot.
+    borrowing func freeze(_ isFrozen: Bool) throws(SessionError) -> Bool {
+        do throws(KernelError) {
+            switch group {
+            case .none: return false
+            case .some(let group):
+                do throws(KernelError) { try group.freeze(isFrozen) } catch {
+                    guard isFrozen else { throw error }
+                    return false
+                }
+                if isFrozen { try group.waitForFreeze(within: Sandbox.freezingTime) }
+                return true
+            }
+        } catch { throw SessionError(step: isFrozen ? "freeze the sandbox" : "let the sandbox go on", error) }
+    }
+
+    /// How often a process could not be started because there were too many, as far as that is counted.
+    borrowing func refusedProcesses() throws(KernelError) -> UInt64 {
+        guard hasProcessLimit else { return 0 }
+        return try group?.refusedProcesses() ?? 0
+    }
+
     /// What is left when the sandbox is gone: how its first process ended, what is still to be written, and whether
     /// the kernel killed in it because of the memory limit.
     struct End {

@@ -233,9 +233,9 @@ package struct PreparedSession: ~Copyable {
 }
 
 /// Time that only goes forward.
-enum Clock {
+package enum Clock {
     /// Milliseconds since some fixed point.
-    static func milliseconds() -> Int {
+    package static func milliseconds() -> Int {
         var time = timespec()
         unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         return time.tv_sec * 1000 + time.tv_nsec / 1_000_000

@@ -28,6 +28,10 @@ struct SessionNetwork: ~Copyable {
     /// Tunnels that a change of the policy's files closed, and that no command was told of yet.
     private var unreported = 0
 
+    /// The bytes that have moved, when the proxy was last asked.
+    private(set) var traffic = (up: 0, down: 0)
+    private var isAskingTraffic = false
+
     private var waiting: [NetworkWork] = []
     private var current: NetworkWork?
     private var door: DoorProcess?
@@ -269,6 +273,13 @@ struct SessionNetwork: ~Copyable {
         try goOn(&log)
     }
 
+    /// Asks the proxy how much has moved, for whoever asks the next time: nothing here waits for an answer.
+    mutating func askTraffic() throws(SessionError) {
+        guard isReady, isOpen, !isAskingTraffic else { return }
+        isAskingTraffic = true
+        try proxy?.askTraffic()
+    }
+
     // MARK: - The helper
 
     private mutating func takeDoorMessage(_ log: inout NetworkLog) throws(SessionError) {
@@ -300,6 +311,9 @@ struct SessionNetwork: ~Copyable {
             add(NetworkWork(.refill))
             try goOn(&log)
         case .used(let number): use(number, &log)
+        case .traffic(let up, let down):
+            traffic = (up, down)
+            isAskingTraffic = false
         case .failed(let text): throw SessionError(step: "start the network proxy", reason: text)
         case .end:
             guard isReady else {
@@ -330,7 +344,7 @@ struct SessionNetwork: ~Copyable {
             switch try last.receive() {
             case .events(let events): for event in events { log.take(event, &owners) }
             case .used(let number): use(number, &log)
-            case .ready, .applied, .wantsSockets: continue
+            case .ready, .applied, .wantsSockets, .traffic: continue
             case .failed, .end: break reading
             }
         }

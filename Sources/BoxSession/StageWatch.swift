@@ -12,12 +12,34 @@ internal import Glibc
 struct StageWatch: ~Copyable {
     let stage: Stage
     /// What the changes may take, in bytes.
-    private let limit: Int?
+    private var limit: Int?
+    /// What it takes at a time, and how often it was granted.
+    private let share: Int?
+    private var grants = 1
     /// What the disk had when the session began.
     private let freeAtStart: Int
     /// When the watcher is to be started.
     private var begins: Int?
     private var watcher: Watcher?
+
+    /// Why the session cannot go on as it does.
+    struct Finding: Equatable {
+        enum Kind: UInt8 {
+            /// It has used up what it may use; it can be given more.
+            case exceeded = 1
+            /// The disk is nearly full.
+            case full = 2
+            /// Nobody can say what it uses.
+            case unknown = 3
+        }
+        let kind: Kind
+        let reason: String
+        /// What becomes of the changes, and what to do.
+        var advice = "Nothing of them is lost"
+
+        /// For one whose command was ended.
+        var text: String { "\(reason). \(advice)" }
+    }
 
     private struct Watcher: ~Copyable {
         let pid: CInt
@@ -45,6 +67,7 @@ struct StageWatch: ~Copyable {
         freeAtStart = free
         self.stage = stage
         self.limit = limit
+        share = limit
         begins = Clock.milliseconds() + StageWatch.patience
     }
 
@@ -69,7 +92,7 @@ struct StageWatch: ~Copyable {
     }
 
     /// Starts the watcher when it is time, and takes what it says: why the session must end, if it must.
-    mutating func serve(_ ready: [Ready]) throws(SessionError) -> String? {
+    mutating func serve(_ ready: [Ready]) throws(SessionError) -> Finding? {
         if let begins, begins <= Clock.milliseconds() {
             self.begins = nil
             try start()
@@ -79,12 +102,34 @@ struct StageWatch: ~Copyable {
             return nil
         }
         do throws(KernelError) {
-            guard let message = try watcher?.channel.receive() else {
+            let message = try watcher?.channel.receive()
+            // It has ended, and another one begins if the session goes on.
+            watcher.take()?.end()
+            guard let message else {
                 // Whoever ended it: without it nothing would bound the disk's use.
-                return "what it changes could not be watched any more. Nothing of it is lost"
+                return Finding(
+                    kind: .unknown, reason: "what it changes could not be watched any more",
+                    advice: "Nothing of it is lost")
             }
-            return String(decoding: message.bytes, as: UTF8.self)
+            var reader = WireReader(message.bytes)
+            do throws(WireError) {
+                guard let kind = Finding.Kind(rawValue: try reader.byte()) else {
+                    throw reader.malformed("finding")
+                }
+                return Finding(kind: kind, reason: try reader.string(), advice: try reader.string())
+            } catch { throw KernelError(call: "read", code: EPROTO) }
         } catch { throw SessionError(step: "watch the stage", error) }
+    }
+
+    /// Lets the changes take as much again, and watches them again; how much that is, in bytes, if it is limited.
+    mutating func grant() -> Int? {
+        grants += 1
+        begins = Clock.milliseconds()
+        if let share {
+            let (bytes, isTooMuch) = share.multipliedReportingOverflow(by: grants)
+            limit = isTooMuch ? Int.max : bytes
+        }
+        return share
     }
 
     /// Ends the watcher. Afterwards nobody else writes to the stage's records.
@@ -106,7 +151,8 @@ struct StageWatch: ~Copyable {
                 let far = pair.far.number
                 StageWatcher.isolate(keeping: far, parent: parent)
                 StageWatcher(
-                    stage, limit: limit, freeAtStart: freeAtStart, channel: Channel(Descriptor(owning: far))
+                    stage, limit: limit, inodes: StageWatcher.mostInodes * grants, freeAtStart: freeAtStart,
+                    channel: Channel(Descriptor(owning: far))
                 ).run()
             }
             watcher = Watcher(pid: pid, channel: pair.keepNear())
@@ -118,6 +164,7 @@ struct StageWatch: ~Copyable {
 private struct StageWatcher: ~Copyable {
     private let stage: Stage
     private let limit: Int?
+    private let inodes: Int
     private let freeAtStart: Int
     private let channel: Channel
 
@@ -128,11 +175,12 @@ private struct StageWatcher: ~Copyable {
     /// Looks that fail one after the other before the session is ended, some seconds in all.
     private static let mostFailures = 10
     /// Files and directories that a session may make, if its disk is limited at all.
-    private static let mostInodes = 1_000_000
+    static let mostInodes = 1_000_000
 
-    init(_ stage: Stage, limit: Int?, freeAtStart: Int, channel: consuming Channel) {
+    init(_ stage: Stage, limit: Int?, inodes: Int, freeAtStart: Int, channel: consuming Channel) {
         self.stage = stage
         self.limit = limit
+        self.inodes = inodes
         self.freeAtStart = freeAtStart
         self.channel = channel
     }
@@ -176,7 +224,12 @@ private struct StageWatcher: ~Copyable {
                 // A stage of a million files must not keep a processor busy.
                 wait = max(StageWatcher.interval, 10 * (Clock.milliseconds() - began))
             }
-        } catch { say("what it changes could not be watched any more (\(error)). Nothing of it is lost") }
+        } catch {
+            say(
+                StageWatch.Finding(
+                    kind: .unknown, reason: "what it changes could not be watched any more (\(error))",
+                    advice: "Nothing of it is lost"))
+        }
         _exit(0)
     }
 
@@ -191,28 +244,35 @@ private struct StageWatcher: ~Copyable {
     ///
     /// Directories that the agent has closed cannot be looked into, and what is open but deleted is in none: for the first
     /// the disk's own account counts instead, for the second what is left of the disk.
-    private borrowing func refusal(_ usage: Usage, free: Int, taken: Int) -> String? {
+    private borrowing func refusal(_ usage: Usage, free: Int, taken: Int) -> StageWatch.Finding? {
         let bytes = usage.closed > 0 ? max(usage.bytes, taken) : usage.bytes
         let used = ByteSize(bytes: bytes).rounded
         if let limit, bytes > limit {
-            return
-                "its changes took \(used), more than its limit (\(ByteSize(bytes: limit).rounded)). Nothing of them is "
-                + "lost. To give it more: --disk SIZE"
+            return StageWatch.Finding(
+                kind: .exceeded,
+                reason: "its changes took \(used), more than its limit (\(ByteSize(bytes: limit).rounded))",
+                advice: "Nothing of them is lost. To give it more: --disk SIZE")
         }
-        if limit != nil, usage.inodes > StageWatcher.mostInodes {
-            return "it made more than \(StageWatcher.mostInodes) files. Nothing of them is lost"
+        if limit != nil, usage.inodes > inodes {
+            return StageWatch.Finding(kind: .exceeded, reason: "it made more than \(inodes) files")
         }
         if free < StageWatcher.reserve, max(bytes, taken) > StageWatcher.reserve {
-            return
-                "the disk is nearly full (\(ByteSize(bytes: max(0, free)).rounded) left). Nothing that it changed is lost"
+            return StageWatch.Finding(
+                kind: .full,
+                reason: "the disk is nearly full (\(ByteSize(bytes: max(0, free)).rounded) left)",
+                advice: "Nothing that it changed is lost")
         }
         return nil
     }
 
     /// Tells the supervisor, once and for all.
-    private borrowing func say(_ why: String) -> Never {
+    private borrowing func say(_ finding: StageWatch.Finding) -> Never {
+        var writer = WireWriter()
+        writer.write(finding.kind.rawValue)
+        writer.write(finding.reason)
+        writer.write(finding.advice)
         // It may have ended meanwhile, and then nobody needs to know.
-        _ = try? channel.send(Array(why.utf8))
+        _ = try? channel.send(writer.bytes)
         _exit(0)
     }
 }

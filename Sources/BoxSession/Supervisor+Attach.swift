@@ -17,6 +17,7 @@ extension Supervisor {
             return
         }
         try wake()
+        tellOfPause()
     }
 
     /// Why not, if not.

@@ -15,6 +15,9 @@ struct FurtherPrograms {
 
     var count: Int { clients.count }
 
+    /// Those that wait for their programs.
+    var waiting: [Int] { clients.values.compactMap(\.self) }
+
     /// A new one; its number.
     mutating func add(for client: Int) -> Int {
         defer { next += 1 }
@@ -43,6 +46,7 @@ extension Supervisor {
         _ call: ControlCall, _ request: ExecutionRequest
     ) throws(SessionError) -> String? {
         guard isServing else { return "its command has not begun yet, or has ended" }
+        guard !pause.isPaused else { return "it is paused. To let it go on: box resume \(name)" }
         guard further.count < FurtherPrograms.most else {
             return "\(further.count) programs run beside it already"
         }

@@ -30,7 +30,7 @@ extension Supervisor {
     private mutating func take(_ call: ControlCall, _ log: inout NetworkLog) throws(SessionError) {
         let client = call.client
         switch call.request {
-        case .status: log.answers.append((client, .status(status())))
+        case .status: log.answers.append((client, .status(try status())))
         case .change(let change):
             if let why = change.action == .allow ? change.rules.lazy.compactMap(\.liveRefusal).first : nil {
                 log.answers.append((client, .refused(why)))
@@ -44,6 +44,8 @@ extension Supervisor {
             // It may have no time left to answer later.
             control?.answer(client, .done(ControlOutcome()))
             try stop(within: milliseconds)
+        case .pause: try pause(for: client, &log)
+        case .resume: try resume(for: client, &log)
         case .publish(let ports):
             guard network != nil else {
                 log.answers.append((client, .refused("it has no network (--net none)")))
@@ -104,14 +106,6 @@ extension Supervisor {
         try network?.reload(rules, for: client, &log)
     }
 
-    private mutating func status() -> SessionStatus {
-        let isOpen = network?.isOpen
-        let state: SessionStatus.Network = isOpen.map { $0 ? .open : .closed } ?? .none
-        return SessionStatus(
-            name: name, supervisor: getpid(), network: state, rules: network?.rules ?? NetworkRules(),
-            published: network?.published ?? [], refusals: receipt.refusals)
-    }
-
     /// Takes an event of the running session: counts it for the receipt, and writes it down if the policy wants that, unless
     /// there are so many that only their number is written. All events of a session that runs go through here.
     mutating func record(
@@ -133,7 +127,7 @@ extension Supervisor {
     }
 
     /// Writes down, counts, tells and answers what the network had to say.
-    private mutating func write(
+    mutating func write(
         _ log: NetworkLog, _ directory: borrowing SessionDirectory
     ) throws(SessionError) {
         for event in log.events { try record(event, directory) }
@@ -142,7 +136,7 @@ extension Supervisor {
         if log.endsSession, endedBecause == nil {
             endedBecause = "the session was ended because its network proxy ended (network.on_proxy_failure)"
             try sandbox.order(.signal(SIGTERM))
-            endSoon(status: ExitStatus.signal(SIGTERM))
+            try endSoon(status: ExitStatus.signal(SIGTERM))
         }
     }
 

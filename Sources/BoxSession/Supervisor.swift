@@ -22,14 +22,18 @@ struct Supervisor: ~Copyable {
     private let signals: Descriptor
     var receipt = Receipt()
     var programs: ProgramLog
+    /// Whether it stands still, and what it was given beyond its limits.
+    var pause = PauseState()
+    /// What has happened and is not written down yet.
+    var noted: [Event] = []
     var budget = EventBudget(burst: LogMutation.number("BOX_LOG_BURST") ?? EventBudget.burst)
     var further = FurtherPrograms()
 
     // What has happened so far.
     private var isReady = false
-    private var hasStarted = false
+    private(set) var hasStarted = false
     private var outcome: Outcome?
-    private var deadline: Deadline?
+    var deadline: Deadline?
     private var isStopped = false
     /// Why the session ends before its command does; nil if it does not.
     var endedBecause: String?
@@ -41,7 +45,7 @@ struct Supervisor: ~Copyable {
     private let onStarted: () throws(SessionError) -> Void
 
     /// When the command is asked to end, and when it is ended.
-    private enum Deadline {
+    enum Deadline {
         case asking(at: Int)
         case killing(at: Int, status: Int32)
     }
@@ -132,12 +136,20 @@ struct Supervisor: ~Copyable {
             try sandbox.relay(ready)
             try recordCounts(directory)
             try checkTime()
+            try writeNoted(directory)
         }
         control.take()?.end()
         watch?.end()
+        try writeNoted(directory)
         try endNetwork(directory)
         for event in programs.takeRest() { try record(event, directory) }
         try recordRest(directory)
+    }
+
+    /// Whether the command has ended, or the session is about to.
+    var isEnding: Bool {
+        if case .killing? = deadline { return true }
+        return endedBecause != nil || outcome != nil
     }
 
     /// Waits until the sandbox is gone, writes its last output and says how it ended.
@@ -249,17 +261,19 @@ struct Supervisor: ~Copyable {
         return [due, network, watch, counts, sandbox.streamTimeout].compactMap { $0 }.min()
     }
 
-    /// Ends the session when what it changes takes too much room.
+    /// Ends the session, or pauses it, when what it changes takes too much room.
     private mutating func watchStage(_ ready: [Ready]) throws(SessionError) {
-        guard endedBecause == nil, let why = try watch?.serve(ready) else { return }
-        endedBecause = "the command was ended: \(why)"
-        limitHit = LimitHit(name: "disk", detail: why)
+        guard endedBecause == nil, let finding = try watch?.serve(ready) else { return }
+        if try pause(for: finding) { return }
+        endedBecause = "the command was ended: \(finding.text)"
+        limitHit = LimitHit(name: "disk", detail: finding.text)
         // At once, while there is room.
         try sandbox.kill()
     }
 
     /// Ends everything after the time that a command gets which was asked to end.
-    mutating func endSoon(status: Int32) {
+    mutating func endSoon(status: Int32) throws(SessionError) {
+        try letGo(because: "end")
         deadline = .killing(at: Clock.milliseconds() + Supervisor.grace, status: status)
     }
 
@@ -274,6 +288,7 @@ struct Supervisor: ~Copyable {
             return
         }
         try sandbox.order(.signal(SIGTERM))
+        try letGo(because: "stop")
         // One that is stopped (^Z) could not take it.
         try sandbox.order(.signal(SIGCONT))
         let end = Clock.milliseconds() + milliseconds
@@ -288,7 +303,9 @@ struct Supervisor: ~Copyable {
             .killing(let at, _)? where at > Clock.milliseconds():
             return
         case .asking?:
+            if try pauseForTime() { return }
             try sandbox.order(.signal(SIGTERM))
+            try letGo(because: "time")
             deadline = .killing(at: Clock.milliseconds() + Supervisor.grace, status: ExitStatus.timeout)
         case .killing(_, let status)?:
             try sandbox.kill()
@@ -307,6 +324,11 @@ struct Supervisor: ~Copyable {
         try sandbox.startStreams()
         try sandbox.order(.start)
         hasStarted = true
+        startTime()
+    }
+
+    /// Lets the time run from now on.
+    mutating func startTime() {
         if let timeout = plan.timeout { deadline = .asking(at: Clock.milliseconds() + timeout * 1000) }
     }
 
@@ -327,7 +349,9 @@ struct Supervisor: ~Copyable {
             throw SetupAdvice.error(step: step, object: object, code: code, plan: plan)
         case .notExecuted(let code): outcome = notExecuted(code)
         case .started: try onStarted()
-        case .stopped(let signal): try suspend(signal)
+        // By the pause of the session it is not the user who stopped it.
+        case .stopped(let signal): if !pause.mayReportStops { try suspend(signal) }
+        case .signalled(let signal): takeEcho(of: signal)
         case .continued: waitsForViewer = false
         case .exited(let code): outcome = Outcome(status: code)
         case .killed(let signal): outcome = Outcome(status: ExitStatus.signal(signal))
@@ -360,6 +384,10 @@ struct Supervisor: ~Copyable {
             throw SessionError(step: "take signals", error)
         }
         for signal in taken {
+            // Whoever is to end must be able to.
+            if hasStarted, [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(signal) {
+                try letGo(because: "signal")
+            }
             switch signal {
             case SIGWINCH: try sandbox.resized()
             case SIGPIPE, SIGTTIN, SIGTTOU: break
@@ -399,7 +427,7 @@ struct Supervisor: ~Copyable {
 
     /// Continues a command that stopped itself while nobody was there, or when those who were went away.
     mutating func wake() throws(SessionError) {
-        guard waitsForViewer else { return }
+        guard waitsForViewer, !pause.isPaused else { return }
         waitsForViewer = false
         try sandbox.order(.signal(SIGCONT))
     }
@@ -409,6 +437,7 @@ struct Supervisor: ~Copyable {
             isStopped = false
             try sandbox.resumeStreams()
         }
-        try sandbox.order(.signal(SIGCONT))
+        // Of a session that is paused nothing goes on alone.
+        if !pause.isPaused { try sandbox.order(.signal(SIGCONT)) }
     }
 }

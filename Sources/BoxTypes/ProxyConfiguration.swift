@@ -162,4 +162,7 @@ package enum ProxyMessage: UInt8, Sendable {
     case wantsSockets = 8
     /// The rule for one connection (`SingleUse`) of that number let it through, and is over.
     case used = 9
+    /// To the proxy, without payload: how much has moved? From it: the bytes that went up and came down, those of
+    /// open tunnels too.
+    case traffic = 10
 }

@@ -16,9 +16,10 @@ struct Box: ParsableCommand {
         subcommands: [
             RunCommand.self, ShellCommand.self, PlanCommand.self, AllowCommand.self, DenyCommand.self,
             PendingCommand.self, PublishCommand.self, DiffCommand.self, ApplyCommand.self, UndoCommand.self,
-            DiscardCommand.self, PsCommand.self, AttachCommand.self, ExecCommand.self, LogCommand.self,
-            StopCommand.self,
-            RemoveCommand.self,
+            DiscardCommand.self, PsCommand.self, AttachCommand.self, ExecCommand.self,
+            LogCommand.self,
+            StopCommand.self, PauseCommand.self,
+            ResumeCommand.self, RemoveCommand.self,
             PruneCommand.self,
             InitCommand.self, TrustCommand.self, PolicyCommand.self, ProfilesCommand.self, DoctorCommand.self,
             CICommand.self,

@@ -32,6 +32,7 @@ struct OptionValues: Equatable {
     var pids: String?
     var disk: String?
     var timeout: String?
+    var onExceeded: String?
     var syscalls: String?
     var audit: String?
     var accept: [String] = []
@@ -70,6 +71,7 @@ struct OptionValues: Equatable {
         case "--cpus": cpus = value
         case "--pids": pids = value
         case "--timeout": timeout = value
+        case "--on-exceeded": onExceeded = value
         case "--syscalls": syscalls = value
         case "--audit": audit = value
         case "--accept": accept.append(value)
@@ -212,6 +214,7 @@ struct OptionValues: Equatable {
         layer.limits.processes = try Self.parsed(pids, "--pids", Policy.Limits.processes)
         layer.limits.disk = try Self.parsed(disk, "--disk", Policy.Limits.disk)
         layer.limits.time = try Self.parsed(timeout, "--timeout", Policy.Limits.time)
+        layer.limits.onExceeded = try onExceeded.map { try Self.mode($0, option: "--on-exceeded") }
     }
 
     private static func parsed<Value>(

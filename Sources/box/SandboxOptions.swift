@@ -109,6 +109,11 @@ struct SandboxOptions: ParsableArguments {
     var timeout: String?
 
     @Option(
+        help: ArgumentHelp("When time or disk is used up: end, or pause until box resume.", valueName: "what")
+    )
+    var onExceeded: String?
+
+    @Option(
         help: ArgumentHelp(
             "The system call profile: default, strict, nested or a path to a file.", valueName: "profile"))
     var syscalls: String?
@@ -138,7 +143,7 @@ struct SandboxOptions: ParsableArguments {
             upstreamProxy: upstreamProxy, ca: ca, publish: publish,
             read: read,
             write: write, env: env, memory: memory, cpus: cpus, pids: pids, disk: disk,
-            timeout: timeout,
+            timeout: timeout, onExceeded: onExceeded,
             syscalls: syscalls, audit: audit,
             accept: accept, learn: learn, learnTo: learnTo)
     }

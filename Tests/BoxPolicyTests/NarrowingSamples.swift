@@ -151,6 +151,8 @@ struct LayerSamples {
         limits.openFiles = maybe([1, 2, 3])
         limits.fileSize = maybe([1, 2, 3].map(ByteSize.init(bytes:)))
         limits.disk = maybe([1, 2, 3].map(ByteSize.init(bytes:)))
+        // Not from the sequence: all other values stay what they were.
+        limits.onExceeded = [nil, nil, .end, .pause][Int(state >> 40) % 4]
         return limits
     }
 }
@@ -197,6 +199,7 @@ struct Powers: Equatable {
         amounts["files"] = limits.openFiles ?? .max
         amounts["file size"] = limits.fileSize?.bytes ?? .max
         amounts["disk"] = limits.disk?.bytes ?? .max
+        if limits.onExceeded == .pause { granted.insert("goes on when its limits are reached") }
     }
 
     private static let names = hosts([

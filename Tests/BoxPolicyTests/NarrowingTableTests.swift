@@ -298,6 +298,10 @@ struct NarrowingTableTests {
         Line(
             "limits.file_size = \"1GB\"", "limits.file_size = \"2GB\"", "1:8 limits.file_size 2GB (now 1GB)"),
         Line("limits.disk = \"1GB\"", takes: "limits.disk = \"2MiB\""),
+        Line("limits.on_exceeded = \"pause\"", takes: "limits.on_exceeded = \"end\""),
+        Line("", takes: "limits.on_exceeded = \"end\""),
+        Line(
+            "", "[limits]\non_exceeded = \"pause\"", "2:1 limits.on_exceeded pause (now end)"),
         Line("limits.disk = \"1GB\"", "limits.disk = \"2GB\"", "1:8 limits.disk 2GB (now 1GB)"),
         Line(
             "", takes: "limits = { processes = 4, cpus = 1, time = 5, temporary = \"1MiB\", open_files = 64 }"

@@ -55,6 +55,7 @@ struct PolicyFixtureTests {
         #expect(layer.limits.temporary == ByteSize(bytes: 512_000_000))
         #expect(layer.limits.openFiles == 4096)
         #expect(layer.limits.fileSize == ByteSize(bytes: 1 << 30))
+        #expect(layer.limits.onExceeded == .pause)
         #expect(layer.syscalls.profile == "strict")
         #expect(layer.protections.acceptMissing == [.memoryLimit, .landlockScope])
         #expect(layer.agent?.name == "sample")

@@ -137,13 +137,18 @@ struct ControlMessageTests {
     private func samples() throws -> (requests: [ControlRequest], replies: [ControlReply]) {
         let rules = try ["example.com", "*.example.com:80", "[fd00::/8]:5432"].map { try HostRule($0) }
         let ports = try ["3000", "3000:80"].map { try PublishedPort($0) }
-        let status = SessionStatus(
+        var status = SessionStatus(
             name: "demo-7f3k", supervisor: 17, network: .open, rules: NetworkRules(allow: rules),
             published: ports)
+        status.pause = ["user", "time"]
+        (status.bytesUp, status.bytesDown) = (1, 1 << 40)
+        status.refused = [.init(host: "a\u{1b}b", port: 443, count: 3, reason: "host")]
+        status.limits = [LimitHit(name: "time", detail: "90 s")]
+        (status.programs, status.current, status.isDetached) = (7, "cc -c x.c", true)
         return (
             [
                 .status, .change(RuleChange(.allow, rules, seconds: 600)), .change(RuleChange(.deny, rules)),
-                .publish(ports),
+                .publish(ports), .pause, .resume,
             ],
             [
                 .refused("why"), .status(status),

@@ -13,6 +13,8 @@ struct Control: ~Copyable {
         case serve([(DoorSocket, CInt)])
         /// Other rules from now on, and the number that the answer repeats.
         case rules(NetworkRules, UInt64)
+        /// How much has moved?
+        case traffic
         /// The session is over: log what is still open, and go.
         case end
     }
@@ -77,6 +79,7 @@ struct Control: ~Copyable {
             do throws(WireError) { return .rules(rules, try reader.unsigned()) } catch {
                 throw Control.unknown([])
             }
+        case .traffic: return .traffic
         case .configuration, .ready, .event, .failed, .applied, .wantsSockets, .used, nil:
             throw Control.unknown(descriptors)
         }

@@ -84,6 +84,12 @@ final class Door {
         }
     }
 
+    /// Says how many bytes have moved.
+    func reportTraffic() {
+        let (up, down) = accounts.sessionBytes.total
+        reports.send(.traffic(up: up, down: down))
+    }
+
     /// Ends everything. The tunnels of the relay end when it stops.
     func endAll() {
         for handler in Array(handlers.values) { handler.end() }

@@ -43,6 +43,7 @@ package enum Proxy {
                 isReady = true
                 try server.checkStock()
             case .rules(let rules, let number): try server.apply(rules, number: number)
+            case .traffic: try server.reportTraffic()
             case .end:
                 try server.logOpen()
                 _exit(0)

@@ -9,6 +9,8 @@ package enum ProxyReport: Equatable, Sendable {
     case wantsSockets
     /// The rule for one connection of this number has let it through.
     case used(Int)
+    /// The bytes that have moved so far.
+    case traffic(up: Int, down: Int)
 
     /// No event is added to a message that is so long. An event is a few hundred bytes, at most some thousand: a
     /// message stays below what a packet of the control socket may hold.
@@ -47,6 +49,10 @@ package enum ProxyReport: Equatable, Sendable {
         case .used(let number):
             writer.write(ProxyMessage.used.rawValue)
             writer.write(number)
+        case .traffic(let up, let down):
+            writer.write(ProxyMessage.traffic.rawValue)
+            writer.write(up)
+            writer.write(down)
         }
     }
 }

@@ -74,7 +74,8 @@ package struct RepeatFilter: Sendable {
         switch event.kind {
         case .netDeny: return ["host", "port", "via", "reason"].map(value)
         case .netLimit: return ["", value("limit"), value("scope") == "host" ? value("host") : ""]
-        case .sessionStart, .sessionEnd, .netAllow, .netClose, .exec, .execEnd, .policyChange, .limit, .apply,
+        case .sessionStart, .sessionEnd, .sessionPause, .sessionResume, .netAllow, .netClose, .exec, .execEnd,
+            .policyChange, .limit, .apply,
             .undo, .discard:
             return nil
         }

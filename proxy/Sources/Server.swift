@@ -81,6 +81,12 @@ package struct Server: Sendable {
         try loop.submit { door.value.apply(list, rules, number: number) }.wait()
     }
 
+    /// Says how much has moved. The answer goes the way of the events.
+    package func reportTraffic() throws {
+        let door = door
+        try loop.submit { door.value.reportTraffic() }.wait()
+    }
+
     /// Ends all connections, so that each allowed request has its last line in the log.
     package func logOpen() throws {
         let door = door

@@ -62,6 +62,11 @@ struct CICommand: ParsableCommand {
     func run() throws {
         var options = options.values
         options.isPipeline = true
+        if options.onExceeded == "pause" {
+            throw Refusal("--on-exceeded pause: nobody would let a step of a pipeline go on")
+        }
+        // Whatever a policy says.
+        options.onExceeded = "end"
         options.workspace = options.workspace ?? "direct"
         // Programs that would ask, or draw, look for it; nothing is told that they may not know.
         if !options.env.contains(where: { $0 == "CI" || $0.hasPrefix("CI=") }) {

@@ -61,6 +61,8 @@ struct SessionRow {
     /// Changes that wait; nil where nobody knows, or it works in the project itself.
     let changes: Int?
     let refusals: Int?
+    /// Whether it stands still; nil if nobody can say.
+    let isPaused: Bool?
     let usage: SessionUsage?
     /// Milliseconds since it began; nil if that is not known.
     let age: Int?
@@ -92,6 +94,7 @@ struct SessionRow {
                     session: session,
                     changes: changes(of: session, waits: waiting.contains(session.name), counted),
                     refusals: statuses[session.name]?.refusals ?? session.refusals,
+                    isPaused: statuses[session.name]?.isPaused,
                     usage: session.state == .running ? session.supervisor.flatMap { usages[$0] } : nil,
                     age: Timestamp.milliseconds(of: session.started).map { max(0, now - $0) }))
         }
@@ -115,6 +118,7 @@ struct SessionRow {
             ("project", .optional(session.project.isEmpty ? nil : session.project)),
             ("workspace", .optional(session.workspace.isEmpty ? nil : session.workspace)),
             ("state", .text(session.state.rawValue)),
+            ("paused", isPaused.map { .bool($0) } ?? .null),
             ("started", .optional(session.started.isEmpty ? nil : session.started)),
             ("ended", .optional(session.ended)),
             ("exit_status", SessionRow.number(session.exitStatus)), ("changes", SessionRow.number(changes)),
@@ -164,16 +168,16 @@ struct SessionTable {
                 if !last { line += "  " }
             }
             if let columns, line.count > columns { line = line.prefix(max(0, columns - 1)) + "…" }
-            return painted(line, index == 0 ? nil : rows[index - 1].session.state)
+            return painted(line, index == 0 ? nil : rows[index - 1])
         }
     }
 
-    private func painted(_ line: String, _ state: StoredSession.State?) -> String {
+    private func painted(_ line: String, _ row: SessionRow?) -> String {
         guard colour else { return line }
         let code =
-            switch state {
+            switch row?.session.state {
             case nil: "2"
-            case .running: "32"
+            case .running: row?.isPaused == true ? "33" : "32"
             case .finished: ""
             case .failed, .interrupted: "33"
             case .damaged: "31"
@@ -186,7 +190,7 @@ struct SessionTable {
         func number(_ value: Int?) -> String { value.map(String.init) ?? "-" }
         return [
             short(session.name, 32), short(session.agent ?? SessionTable.command(session), 20),
-            state(session), row.age.map(SessionTable.age) ?? "-",
+            row.isPaused == true ? "paused" : state(session), row.age.map(SessionTable.age) ?? "-",
             row.usage.map { LogText.duration(milliseconds: $0.cpuMilliseconds) } ?? "-",
             row.usage.map { ByteSize(bytes: $0.memoryBytes).rounded } ?? "-", number(row.changes),
             number(row.refusals), place(session),

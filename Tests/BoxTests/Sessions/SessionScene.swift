@@ -128,6 +128,7 @@ struct Listed: Decodable, Equatable {
     var project: String?
     var workspace: String?
     var state: String
+    var paused: Bool?
     var started: String?
     var ended: String?
     var exitStatus: Int?
