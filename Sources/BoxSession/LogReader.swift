@@ -1,5 +1,5 @@
 internal import BoxAudit
-internal import BoxKernel
+package import BoxKernel
 internal import BoxTypes
 internal import Glibc
 
@@ -99,6 +99,33 @@ package struct LogReader: ~Copyable {
         return true
     }
 
+    /// Goes to where about the last so many bytes of the log begin; the line that begins before is passed over.
+    package mutating func skip(toLast bytes: Int) throws(SessionError) {
+        try LogReader.refresh(&parts)
+        let last = parts.numbers.last
+        current = try LogReader.openPresent(&parts, number: (last ?? 0) + 1)
+        let left = bytes - (try LogReader.seek(current, toLast: bytes))
+        if left > 0, let last, last < current.number {
+            current = try LogReader.open(parts.path(last), number: last)
+            _ = try LogReader.seek(current, toLast: left)
+        }
+        rest = []
+        // As if the line were too long, so that its end is none of its own.
+        do throws(KernelError) {
+            isTooLong = try check("lseek", Int(lseek(current.file.number, 0, SEEK_CUR))) > 0
+        } catch { throw SessionError(step: "read the log", error) }
+    }
+
+    /// Goes back from the end of a part, as far as it goes; how far that was.
+    private static func seek(_ part: borrowing Opened, toLast bytes: Int) throws(SessionError) -> Int {
+        do throws(KernelError) {
+            let end = try check("lseek", Int(lseek(part.file.number, 0, SEEK_END)), part.path)
+            let start = max(0, end - bytes)
+            try check("lseek", Int(lseek(part.file.number, start, SEEK_SET)), part.path)
+            return end - start
+        } catch { throw SessionError(step: "read the log", error) }
+    }
+
     /// Behind the last complete line there is the beginning of another.
     package var isTorn: Bool { !rest.isEmpty || isTooLong }
 
@@ -178,6 +205,16 @@ package struct LogGrowth: ~Copyable {
         let events = UInt32(IN_MODIFY) | UInt32(IN_CREATE) | UInt32(IN_MOVED_TO)
         try check("inotify_add_watch", unsafe inotify_add_watch(notifier.number, directory, events))
         return notifier
+    }
+
+    /// Readable when it has; `settle` makes it wait for the next time.
+    package var entry: PollEntry { PollEntry(notifier.number, .read) }
+
+    /// What happened is known.
+    package borrowing func settle() throws(SessionError) {
+        do throws(KernelError) { _ = try notifier.read(upTo: 16 << 10) } catch {
+            guard error.code == EAGAIN else { throw SessionError(step: "follow the log", error) }
+        }
     }
 
     /// Waits until it has, or for so many milliseconds.

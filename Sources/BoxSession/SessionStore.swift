@@ -31,6 +31,20 @@ package enum SessionStore {
         return found.sorted { ($0.started, $1.name) > ($1.started, $0.name) }
     }
 
+    /// Those that run and can be asked, the newest first: what has ended, of which there may be many, is not even read.
+    package static func running(of project: String? = nil) throws(SessionError) -> [StoredSession] {
+        let sessions = try place()
+        let locks = LockTable()
+        let found = DirectoryListing.names(of: sessions).compactMap { name -> StoredSession? in
+            // One that was killed leaves it behind.
+            guard unsafe access("\(sessions)/\(name)/\(ControlServer.name)", F_OK) == 0 else { return nil }
+            let session = StoredSession(name, in: sessions, locks: locks)
+            let isOfProject = project.map { $0 == session.project || $0.hasPrefix(session.project + "/") }
+            return session.state == .running && isOfProject ?? true ? session : nil
+        }
+        return found.sorted { ($0.started, $1.name) > ($1.started, $0.name) }
+    }
+
     /// The one session that a name or the beginning of a name means, of any project.
     package static func named(_ id: String) throws(SessionError) -> StoredSession {
         let step = "find the session \(id.escapedForTerminal)"
@@ -75,7 +89,14 @@ extension StoredSession {
 
     /// How many changes there are at present; nil if that takes longer than so many milliseconds.
     package func countChanges(within milliseconds: Int) throws(SessionError) -> Int? {
-        guard let stage = try stage() else { return 0 }
+        let (count, isAll) = try countSomeChanges(within: milliseconds)
+        return isAll ? count : nil
+    }
+
+    /// How many changes there are at present, as far as they are found within so many milliseconds; and whether these are
+    /// all.
+    package func countSomeChanges(within milliseconds: Int) throws(SessionError) -> (Int, isAll: Bool) {
+        guard let stage = try stage() else { return (0, true) }
         let end = Clock.milliseconds() + milliseconds
         let late = StageError("", reason: "")
         var count = 0
@@ -84,9 +105,9 @@ extension StoredSession {
                 count += 1
                 if count.isMultiple(of: 16), Clock.milliseconds() > end { throw late }
             }
-            return count
+            return (count, true)
         } catch {
-            if error == late { return nil }
+            if error == late { return (count, false) }
             throw SessionError(step: error.step, reason: error.reason, hint: error.hint)
         }
     }

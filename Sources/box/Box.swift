@@ -16,7 +16,7 @@ struct Box: ParsableCommand {
         subcommands: [
             RunCommand.self, ShellCommand.self, PlanCommand.self, AllowCommand.self, DenyCommand.self,
             PendingCommand.self, PublishCommand.self, DiffCommand.self, ApplyCommand.self, UndoCommand.self,
-            DiscardCommand.self, PsCommand.self, AttachCommand.self, ExecCommand.self,
+            DiscardCommand.self, PsCommand.self, TopCommand.self, AttachCommand.self, ExecCommand.self,
             LogCommand.self,
             StopCommand.self, PauseCommand.self,
             ResumeCommand.self, RemoveCommand.self,
