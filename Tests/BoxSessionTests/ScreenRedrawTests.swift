@@ -16,7 +16,7 @@ private func screen(_ bytes: [UInt8], rows: Int = 24, columns: Int = 80, cut: ((
 @Suite struct ScreenRedrawTests {
     static let sizes = [(24, 80), (1, 1), (1, 5), (5, 1), (3, 2), (7, 13), (2, 40), (50, 132)]
 
-    @Test(arguments: 0..<400) func `a redraw on a new screen or on any other gives the same screen`(
+    @Test(arguments: 0..<160) func `a redraw on a new screen or on any other gives the same screen`(
         seed: UInt64
     ) {
         let (rows, columns) = Self.sizes[Int(seed) % Self.sizes.count]
@@ -33,7 +33,7 @@ private func screen(_ bytes: [UInt8], rows: Int = 24, columns: Int = 80, cut: ((
         #expect(other == titled, "\(difference(other, titled))")
     }
 
-    @Test(arguments: 0..<100) func `what comes after a redraw is shown as without one`(seed: UInt64) {
+    @Test(arguments: 0..<60) func `what comes after a redraw is shown as without one`(seed: UInt64) {
         let (rows, columns) = Self.sizes[Int(seed) % Self.sizes.count]
         var stream = ScreenStream(seed: seed &+ 1000, rows: rows, columns: columns)
         var one = screen(stream.bytes(100), rows: rows, columns: columns)
@@ -44,7 +44,7 @@ private func screen(_ bytes: [UInt8], rows: Int = 24, columns: Int = 80, cut: ((
         #expect(one == two, "\(difference(two, one))")
     }
 
-    @Test(arguments: 0..<100) func `however a stream is cut, the screen is the same`(seed: UInt64) {
+    @Test(arguments: 0..<60) func `however a stream is cut, the screen is the same`(seed: UInt64) {
         var stream = ScreenStream(seed: seed &+ 2000, rows: 10, columns: 30)
         let bytes = stream.bytes(150)
         let whole = screen(bytes, rows: 10, columns: 30)
@@ -54,7 +54,7 @@ private func screen(_ bytes: [UInt8], rows: Int = 24, columns: Int = 80, cut: ((
         #expect(screen(bytes, rows: 10, columns: 30) { 1 } == whole)
     }
 
-    @Test(arguments: 0..<100) func `a redraw between any two bytes of a filter's output is as good`(
+    @Test(arguments: 0..<60) func `a redraw between any two bytes of a filter's output is as good`(
         seed: UInt64
     ) {
         var stream = ScreenStream(seed: seed &+ 3000, rows: 5, columns: 20)
@@ -71,7 +71,7 @@ private func screen(_ bytes: [UInt8], rows: Int = 24, columns: Int = 80, cut: ((
         if !after.starts(with: "\u{1B}[".utf8) { #expect(one == two, "\(difference(two, one))") }
     }
 
-    @Test(arguments: 0..<200) func `random bytes do no harm, and their redraw is right`(seed: UInt64) {
+    @Test(arguments: 0..<80) func `random bytes do no harm, and their redraw is right`(seed: UInt64) {
         var numbers = ScreenStream(seed: seed &+ 4000, rows: 1, columns: 1)
         let alphabet =
             Array("\u{1B}\u{1B}\u{1B}[[[]P?;:0123456789hlmHJKrLMPqu\u{7}\r\n\t日e\u{301}".utf8) + [
@@ -86,7 +86,7 @@ private func screen(_ bytes: [UInt8], rows: Int = 24, columns: Int = 80, cut: ((
         #expect(one == two, "\(difference(two, one))")
     }
 
-    @Test(arguments: 0..<100) func `a screen of another size is redrawn as well`(seed: UInt64) {
+    @Test(arguments: 0..<60) func `a screen of another size is redrawn as well`(seed: UInt64) {
         var stream = ScreenStream(seed: seed &+ 5000, rows: 12, columns: 40)
         var one = screen(stream.bytes(100), rows: 12, columns: 40)
         for _ in 0..<3 {

@@ -6,11 +6,16 @@ import Foundation
 struct TmuxPicture {
     /// Its picture, as a screen.
     let screen: Screen
-    /// `column row`; the column after the last one is where the row is full.
-    let cursor: String
+    /// Where the cursor is; in the column after the last one if the row is full.
+    let cursor: (row: Int, column: Int)
 
-    static let program = ["/usr/bin/tmux", "/usr/local/bin/tmux", "/bin/tmux"]
-        .first { FileManager.default.isExecutableFile(atPath: $0) }
+    static let program = path("tmux")
+
+    /// Where a program is; nil if it is not installed.
+    static func path(_ name: String) -> String? {
+        ["/usr/bin/", "/usr/local/bin/", "/bin/"].map { $0 + name }
+            .first { FileManager.default.isExecutableFile(atPath: $0) }
+    }
 
     struct Failure: Error, CustomStringConvertible { let description: String }
 
@@ -41,10 +46,11 @@ struct TmuxPicture {
         var lines = try String(contentsOfFile: "\(directory)/output", encoding: .utf8)
             .split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         if lines.last == "" { lines.removeLast() }
-        guard status == 0, lines.count == rows + 1, let last = lines.last else {
+        let numbers = (lines.last ?? "").split(separator: " ").compactMap { Int($0) }
+        guard status == 0, lines.count == rows + 1, numbers.count == 2 else {
             throw Failure(description: "tmux: \(status), \(lines.count) lines of \(rows): \(lines)")
         }
-        cursor = last
+        cursor = (row: numbers[1], column: numbers[0])
         var screen = Screen(rows: rows, columns: columns)
         // tmux writes line drawing as G1.
         screen.feed(Array(("\u{1B})0" + lines.dropLast().joined(separator: "\r\n")).utf8))
@@ -52,7 +58,7 @@ struct TmuxPicture {
     }
 
     /// Runs a shell script with default signals, which the threads of the test library block.
-    private static func run(_ script: String) throws -> CInt {
+    static func run(_ script: String) throws -> CInt {
         var attributes = posix_spawnattr_t()
         var signals = sigset_t()
         unsafe posix_spawnattr_init(&attributes)

@@ -40,7 +40,8 @@ extension Display: TerminalSink {
         guard lead >= 0xC2, at + 1 < bytes.count, bytes[at + 1] & 0xC0 == 0x80 else { return nil }
         let second = UInt32(bytes[at + 1] & 0x3F)
         if lead < 0xE0 { return Unicode.Scalar(UInt32(lead & 0x1F) << 6 | second).map { ($0, 2) } }
-        guard lead > 0xE0, lead < 0xF0, lead != 0xED, at + 2 < bytes.count, bytes[at + 2] & 0xC0 == 0x80 else {
+        guard lead > 0xE0, lead < 0xF0, lead != 0xED, at + 2 < bytes.count, bytes[at + 2] & 0xC0 == 0x80
+        else {
             return nil
         }
         let third = UInt32(bytes[at + 2] & 0x3F)

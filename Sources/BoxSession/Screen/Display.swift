@@ -97,7 +97,6 @@ struct Display: Sendable {
             // The main screen's cursor is the saved one now.
             let over = max(saved[0].cursor.row - (rows - 1), 0)
             main?.scrollUp(0..<self.rows, over, TextStyle())
-            saved[0].cursor.row -= over
             main?.resize(rows: rows, columns: columns)
         }
         grid.resize(rows: rows, columns: columns)
