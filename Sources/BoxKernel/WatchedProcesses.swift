@@ -83,10 +83,14 @@ package struct WatchedProcesses: ~Copyable {
 
     private static func end(_ pidfd: CInt, _ pid: CInt) -> ChildChange? {
         var status: CInt = 0
-        if unsafe box_pidfd_end(pidfd, &status) == 0 { return ChildChange(waitStatus: status) }
-        // Until its parent has waited for it, it is in /proc.
-        if let status = zombieStatus(pid) { return ChildChange(waitStatus: status) }
-        return unsafe box_pidfd_end(pidfd, &status) == 0 ? ChildChange(waitStatus: status) : nil
+        // Between the two it is just being taken by its parent; then one of them knows in a moment.
+        for _ in 0..<100 {
+            if unsafe box_pidfd_end(pidfd, &status) == 0 { return ChildChange(waitStatus: status) }
+            // Until its parent has waited for it, it is in /proc.
+            if let status = zombieStatus(pid) { return ChildChange(waitStatus: status) }
+            sched_yield()
+        }
+        return nil
     }
 
     /// The wait status in `/proc/PID/stat` of a process that has ended; nil for any other.

@@ -192,8 +192,14 @@ struct LogTextTests {
             "closed     a:443  10 B up, 2 MB down, 90 ms"
         ),
         (
-            #""event":"exec","path":"/bin/sh","arguments":["sh","x y"],"exit_status":0"#,
-            "exec       sh 'x y'  exit_status=0"
+            #""event":"exec","pid":7,"parent":2,"path":"/bin/sh","arguments":["sh","x y"],"omitted":3"#,
+            "exec       sh 'x y'  … 3 more  [7 of 2]"
+        ),
+        (#""event":"exec","path":"/bin/sh","count":12"#, "exec       /bin/sh  12 times"),
+        (#""event":"exec","pid":7,"path":"/a","instead_of":"/b""#, "exec       /a  runs instead of /b  [7]"),
+        (
+            #""event":"exec.end","pid":7,"path":"/bin/sh","signal":9,"ms":1500"#,
+            "exit       /bin/sh  signal 9  after 1.5 s  [7]"
         ),
         (#""event":"policy.change","action":"allow","rules":["a","b"]"#, "policy     allow  a b"),
         (#""event":"apply","applied":3,"left_out":1,"branch":"""#, "apply      3 changes  1 left out"),

@@ -83,8 +83,9 @@ static int by_memory(void) {
 }
 
 // Closed to others: nobody may read its memory.
-static int hidden(void) {
+static int hidden(char **command) {
     prctl(PR_SET_DUMPABLE, 0);
+    if (command[0]) execve(command[0], command, none);
     return raw("/bin/echo");
 }
 
@@ -176,7 +177,7 @@ int main(int count, char **arguments) {
     if (!strcmp(way, "directory")) return by_directory();
     if (!strcmp(way, "descriptor")) return by_descriptor();
     if (!strcmp(way, "memory")) return by_memory();
-    if (!strcmp(way, "hidden")) return hidden();
+    if (!strcmp(way, "hidden")) return hidden(arguments + 2);
     if (!strcmp(way, "allow")) return filtered(SECCOMP_RET_ALLOW);
     if (!strcmp(way, "trace")) return filtered(SECCOMP_RET_TRACE);
     if (!strcmp(way, "log")) return filtered(SECCOMP_RET_LOG);

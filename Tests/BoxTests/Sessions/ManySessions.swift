@@ -64,9 +64,10 @@ import Testing
                 all.count { $0.event == "exec.end" && $0.path == own && $0.exitStatus == 0 } == Self.rounds)
             let refused = Set(all.filter { $0.event == "net.deny" }.compactMap(\.host))
             #expect(refused.count == Self.rounds, "\(name): \(refused)")
-            #expect(all.first?.event == "session.start" && all.last?.event == "session.end")
+            #expect(all.first?.event == "session.start")
+            #expect(all.last?.event == "session.end", "\(name): \(all.suffix(3))")
             #expect(try scene.command(["log", "--verify", name]).text.contains("as they were written"))
-            let stage = try Host.text("\(scene.store)/\(name)/stage/upper/shared")
+            let stage = try Host.text("\(scene.store)/\(name)/stage/0/upper/shared")
             #expect(stage.hasPrefix("as it was\n\(name) 1\n") && stage.hasSuffix("\(name) \(Self.rounds)\n"))
         }
         let ended = try scene.list(["-a"])
@@ -94,7 +95,7 @@ import Testing
     @Test func `a clock that jumps changes nothing but the times`() throws {
         let scene = try SessionScene(["--workspace", "none"])
         try scene.ended("first", "/bin/true")
-        try scene.edit("first", "\"started\":\"20", "\"started\":\"21")
+        try scene.edit("first", "\"started\": \"20", "\"started\": \"21")
         try scene.ended("second", "/bin/true")
         #expect(try Set(scene.list(["-a"]).map(\.id)) == ["first", "second"])
         #expect(try scene.command(["ps", "-a"]).text.contains("first"))
