@@ -31,11 +31,15 @@ struct ProgramWatch: ~Copyable {
         let path: String
         /// What ran until then.
         let before: FileIdentity?
-        let deadline: Int
+        /// When it is looked at, and when it is believed that it never became another program.
+        var deadline: Int
+        let last: Int
     }
 
-    /// How long a program may take to be there, in milliseconds; and so many are waited for at once.
+    /// How long a program may take to be there, in milliseconds: as a rule, and on a machine that is busy; and so many are
+    /// waited for at once.
     private static let patience = 20
+    private static let longest = 2000
     private static let mostLooks = 64
 
     static func begin() throws(KernelError) -> ProgramWatch {
@@ -203,9 +207,12 @@ struct ProgramWatch: ~Copyable {
 
     private mutating func look(_ pid: CInt, _ file: CInt, _ path: String) {
         if looks.count >= ProgramWatch.mostLooks { close(looks.removeFirst().file) }
-        let deadline = MonotonicClock.milliseconds() + ProgramWatch.patience
+        let now = MonotonicClock.milliseconds()
         let before = FileIdentity("/proc/\(pid)/exe")
-        looks.append(Look(pid: pid, file: file, path: path, before: before, deadline: deadline))
+        looks.append(
+            Look(
+                pid: pid, file: file, path: path, before: before, deadline: now + ProgramWatch.patience,
+                last: now + ProgramWatch.longest))
     }
 
     private mutating func forgetLook(_ pid: CInt) {
@@ -233,6 +240,13 @@ struct ProgramWatch: ~Copyable {
                 close(look.file)
             } else if look.deadline > now {
                 left.append(look)
+            } else if look.last > now, look.before != nil,
+                FileIdentity("/proc/\(look.pid)/exe") == look.before
+            {
+                // Not there yet: what ran until then is there still.
+                var again = look
+                again.deadline = now + 5 * ProgramWatch.patience
+                left.append(again)
             } else {
                 if let path = ProgramWatch.other(look) { others.append((look.pid, path)) }
                 close(look.file)
