@@ -1,4 +1,3 @@
-internal import BoxPolicy
 package import BoxTypes
 
 // A plan for people (`box plan`, golden tests) and for programs (`box plan --json`).

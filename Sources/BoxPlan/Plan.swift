@@ -1,4 +1,3 @@
-package import BoxPolicy
 package import BoxTypes
 
 /// The policy resolved against a host: what `box run` does, as pure data.
@@ -15,7 +14,7 @@ package struct Plan: Equatable, Sendable {
     /// Where that group is made.
     package var controlGroupPlace: ControlGroupPlace?
     /// What the session's log has.
-    package var audit = Policy.Audit.Level.full
+    package var audit = AuditLevel.full
     /// Wall-clock seconds until the command is ended.
     package var timeout: Int?
     /// Whether a session that has used up its time or its disk is paused, and not ended.

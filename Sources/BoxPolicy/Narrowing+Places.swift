@@ -241,7 +241,7 @@ extension Policy.Syscalls {
 extension Policy.Audit {
     /// Takes a level at which more is written down.
     mutating func narrow(by layer: PolicyLayer.Audit, _ wishes: inout Wishes) {
-        let order = Level.allCases
+        let order = AuditLevel.allCases
         wishes.take(
             layer.level, &level, ["audit", "level"],
             isAtMost: { order.firstIndex(of: $0) ?? 0 >= order.firstIndex(of: $1) ?? 0 }, text: \.rawValue)

@@ -114,12 +114,9 @@ package struct Policy: Equatable, Sendable {
         package init() {}
     }
 
-    /// `[audit]`: what the session's log has besides its begin and end.
+    /// `[audit]`.
     package struct Audit: Equatable, Sendable {
-        /// Each has what the ones before have. `network`: decisions of the network door, and changes of the policy.
-        /// `full`: every program that starts.
-        package enum Level: String, Equatable, Sendable, CaseIterable { case off, network, full }
-        package var level = Level.full
+        package var level = AuditLevel.full
         package init() {}
     }
 

@@ -85,7 +85,7 @@ package struct PolicyLayer: Equatable, Sendable {
 
     /// `[audit]` as far as it is said.
     package struct Audit: Equatable, Sendable {
-        package var level: Policy.Audit.Level?
+        package var level: AuditLevel?
         package init() {}
     }
 

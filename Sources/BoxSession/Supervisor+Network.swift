@@ -1,7 +1,6 @@
 internal import BoxAudit
 internal import BoxKernel
 internal import BoxPlan
-internal import BoxPolicy
 internal import BoxTypes
 internal import CLinux
 internal import Glibc

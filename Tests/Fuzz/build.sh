@@ -27,7 +27,8 @@ $swift -module-name SyscallProfileFuzz -I "$modules" -L "$modules" -lBoxTypes -o
 # shellcheck disable=SC2086
 $swift -module-name LaunchFuzz -I "$modules" -L "$modules" -lBoxTypes -o "$out/fuzz-launch" \
     Sources/BoxPlan/Launch.swift Sources/BoxPlan/Plan.swift Sources/BoxPlan/Plan+Wire.swift \
-    Sources/BoxPlan/Step.swift Sources/BoxPlan/Step+Wire.swift Tests/Fuzz/LaunchFuzz/main.swift
+    Sources/BoxPlan/Step.swift Sources/BoxPlan/Step+Wire.swift Sources/BoxPlan/ListenedCalls.swift \
+    Sources/BoxPlan/ProgramReport.swift Sources/BoxPlan/Execution.swift Tests/Fuzz/LaunchFuzz/main.swift
 
 # What box-proxy reads from programs inside: one instrumented module, and an entry point for each reader. The
 # buffers are NIO's, whose modules and objects are those of the release build; what of them is inlined into the
