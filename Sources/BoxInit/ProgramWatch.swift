@@ -43,7 +43,9 @@ struct ProgramWatch: ~Copyable {
     private static let mostLooks = 64
 
     static func begin() throws(KernelError) -> ProgramWatch {
-        ProgramWatch(try WatchedProcesses(), most: try most())
+        // Now, while nothing runs that could go unwatched: a kernel that cannot do it is no surprise later.
+        try WatchedProcesses.probe()
+        return ProgramWatch(try WatchedProcesses(), most: try most())
     }
 
     private init(_ processes: consuming WatchedProcesses, most: Int) {

@@ -42,6 +42,12 @@ struct Reaper: ~Copyable {
     /// Starts the command; reports and exits if it could not be executed.
     mutating func start(_ streams: [CInt], takesTerminal: Bool) throws(KernelError) {
         let start = launcher.command(streams, takesTerminal: takesTerminal)
+        #if DEBUG
+            // Nothing that is open here outlives an exec; without the layer the command would get this.
+            if Mutation.drops("descriptors") {
+                try check("fcntl(F_SETFD)", box_fcntl_setfd(control.descriptor.number, 0))
+            }
+        #endif
         guard watchesPrograms else {
             switch start.run() {
             case .success(let pid): command = pid

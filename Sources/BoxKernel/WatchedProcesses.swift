@@ -13,6 +13,11 @@ package struct WatchedProcesses: ~Copyable {
 
     deinit { for number in pidfds.values { close(number) } }
 
+    /// Whether this kernel can watch a process at all.
+    package static func probe() throws(KernelError) {
+        close(try check("pidfd_open", box_pidfd_open(getpid())))
+    }
+
     package var count: Int { pidfds.count }
 
     /// Readable when one has ended.
