@@ -93,6 +93,7 @@ static int hidden(char **command) {
 static int filtered(unsigned int action) {
     struct sock_filter all[] = {{BPF_RET | BPF_K, 0, 0, action}};
     struct sock_fprog program = {1, all};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program)) return errno;
     return raw("/bin/echo");
 }
@@ -104,6 +105,7 @@ static int own_listener(void) {
         {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_USER_NOTIF},
         {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW}};
     struct sock_fprog program = {4, all};
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program) < 0) return errno;
     return 0;
 }

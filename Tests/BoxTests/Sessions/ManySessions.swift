@@ -56,6 +56,8 @@ import Testing
 
         let stopped = try scene.box.call(["stop", "--time", "20s"] + names, within: 120)
         #expect(stopped.status == 0, "\(stopped)")
+        let hasEnded = { (name: String) in try self.lines(scene, name).last?.event == "session.end" }
+        #expect(try Host.eventually(within: 60) { try names.allSatisfy(hasEnded) }, "\(stopped)")
         for name in names {
             let all = try lines(scene, name)
             #expect(all.allSatisfy { $0.session == name })

@@ -100,28 +100,13 @@ import Testing
             try scene.put(name, record: SessionScene.record(name), log: "{}\n")
         }
         let running = try scene.running("quinn")
-        var best = 60.0
-        for _ in 0..<5 { best = min(best, try processorTime(scene, ["ps"])) }
-        // What the optimiser leaves out is a multiple.
-        #expect(best < (Box.binary.contains("/debug/") ? 0.5 : 0.1), "\(best) s")
+        // How long it takes is for make bench to say.
+        #expect(try scene.list().map(\.id) == ["quinn"])
         #expect(try scene.list(["-a"]).count == 1001)
         running.closeInput()
         #expect(try running.wait().status < 125)
         #expect(try scene.command(["prune", "--json"]).text.components(separatedBy: "\"id\"").count == 1001)
         #expect(try scene.names == ["quinn"])
-    }
-
-    /// The processor time of a command of box's, in seconds: other tests run beside this one.
-    private func processorTime(_ scene: SessionScene, _ words: [String]) throws -> Double {
-        let outcome = try scene.command(words, rig: ["/bin/sh", "-c", "\"$@\" >/dev/null && times", "sh"])
-        // The second line is of the children: 0m0.020000s 0m0.010000s
-        let times = try #require(outcome.lines.last).split(separator: " ").map { text in
-            text.dropLast().split(separator: "m").compactMap { Double($0) }
-        }
-        guard times.count == 2, times.allSatisfy({ $0.count == 2 }) else {
-            throw HarnessError(description: "times: \(outcome)")
-        }
-        return times.reduce(0) { $0 + 60 * $1[0] + $1[1] }
     }
 
     @Test func `whatever is in the store, it is listed, and it can be removed`() throws {
