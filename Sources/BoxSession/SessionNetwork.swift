@@ -99,8 +99,9 @@ struct SessionNetwork: ~Copyable {
         _ ready: [Ready], _ log: inout NetworkLog
     ) throws(SessionError) {
         let numbers = Set(ready.map(\.descriptor))
-        if let entry = proxy?.poll, numbers.contains(entry.descriptor) { try takeProxyMessage(&log) }
+        // The helper first: what the proxy says may begin another one, for which nothing was found.
         if let entry = door?.poll, numbers.contains(entry.descriptor) { try takeDoorMessage(&log) }
+        if let entry = proxy?.poll, numbers.contains(entry.descriptor) { try takeProxyMessage(&log) }
         try checkTime(&log)
     }
 

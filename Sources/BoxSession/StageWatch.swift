@@ -91,16 +91,17 @@ struct StageWatch: ~Copyable {
         }
     }
 
-    /// Starts the watcher when it is time, and takes what it says: why the session must end, if it must.
-    mutating func serve(_ ready: [Ready]) throws(SessionError) -> Finding? {
+    /// Takes what the watcher says, if it has spoken: why the session must end, if it must. Starts it when it is time.
+    mutating func serve(hasSpoken: Bool) throws(SessionError) -> Finding? {
+        if hasSpoken { return try take() }
         if let begins, begins <= Clock.milliseconds() {
             self.begins = nil
-            try start()
+            if entries.isEmpty { try start() }
         }
-        guard let number = entries.first?.descriptor, ready.contains(where: { $0.descriptor == number })
-        else {
-            return nil
-        }
+        return nil
+    }
+
+    private mutating func take() throws(SessionError) -> Finding {
         do throws(KernelError) {
             let message = try watcher?.channel.receive()
             // It has ended, and another one begins if the session goes on.

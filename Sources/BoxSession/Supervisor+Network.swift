@@ -58,13 +58,9 @@ extension Supervisor {
         }
     }
 
-    /// Reads the policy anew where a file of it has changed.
-    mutating func watchPolicy(
-        _ ready: [Ready], _ directory: borrowing SessionDirectory
-    ) throws(SessionError) {
-        guard let entry = policy?.entry, ready.contains(where: { $0.descriptor == entry.descriptor }),
-            try policy?.hasChanged() == true
-        else { return }
+    /// Reads the policy anew if a file of it has changed.
+    mutating func watchPolicy(_ directory: borrowing SessionDirectory) throws(SessionError) {
+        guard try policy?.hasChanged() == true else { return }
         var log = NetworkLog()
         protectPolicy(&log)
         try reload(for: nil, &log)

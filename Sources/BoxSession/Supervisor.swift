@@ -19,7 +19,7 @@ struct Supervisor: ~Copyable {
     var mounts: MountNamespace?
     let policyFile: AbsolutePath?
     let name: String
-    private let signals: Descriptor
+    let signals: Descriptor
     var receipt = Receipt()
     var programs: ProgramLog
     /// Whether it stands still, and what it was given beyond its limits.
@@ -125,15 +125,15 @@ struct Supervisor: ~Copyable {
     ) throws(SessionError) {
         while true {
             try startWhenReady(onReady)
-            let ready = try wait()
+            let found = try wait()
             // Reports first: what the first process said before it ended counts.
-            if ready.contains(where: { $0.index == 0 }), try !takeReport(directory) { break }
-            if ready.contains(where: { $0.index == 1 }) { try takeSignals() }
-            try takeNetworkMessages(ready, directory)
-            try takeRequests(ready, directory)
-            try watchPolicy(ready, directory)
-            try watchStage(ready)
-            try sandbox.relay(ready)
+            if found.hasReport, try !takeReport(directory) { break }
+            if found.hasSignal { try takeSignals() }
+            try takeNetworkMessages(found.network, directory)
+            try takeRequests(found.requests, directory)
+            if found.policyHasNews { try watchPolicy(directory) }
+            try watchStage(hasSpoken: found.stageWatchHasSpoken)
+            try sandbox.relay(found.streams)
             try recordCounts(directory)
             try checkTime()
             try writeNoted(directory)
@@ -234,36 +234,11 @@ struct Supervisor: ~Copyable {
     /// Whether the command runs.
     var isServing: Bool { hasStarted && outcome == nil }
 
-    // MARK: - Waiting
-
-    private mutating func wait() throws(SessionError) -> [Ready] {
-        var entries = [sandbox.controlEntry, PollEntry(signals.number, .read)]
-        entries += network?.entries() ?? []
-        entries += control?.entries ?? []
-        entries += watch?.entries ?? []
-        if let entry = policy?.entry { entries.append(entry) }
-        entries += sandbox.streamEntries
-        do throws(KernelError) { return try poll(entries, timeout: timeLeft()) } catch {
-            throw SessionError(step: "wait", error)
-        }
-    }
-
-    /// Milliseconds until something has to be done; nil if nothing has.
-    private mutating func timeLeft() -> Int? {
-        let due: Int? =
-            switch deadline {
-            case nil: nil
-            case .asking(let at)?, .killing(let at, _)?: max(0, min(at - Clock.milliseconds(), Int(CInt.max)))
-            }
-        let network = network?.nextTime.map { max(0, min($0 - Clock.milliseconds(), Int(CInt.max))) }
-        let watch = watch?.nextTime.map { max(0, $0 - Clock.milliseconds()) }
-        let counts = budget.nextTime.map { max(0, $0 - Clock.milliseconds()) }
-        return [due, network, watch, counts, sandbox.streamTimeout].compactMap { $0 }.min()
-    }
+    // MARK: - Ends
 
     /// Ends the session, or pauses it, when what it changes takes too much room.
-    private mutating func watchStage(_ ready: [Ready]) throws(SessionError) {
-        guard endedBecause == nil, let finding = try watch?.serve(ready) else { return }
+    private mutating func watchStage(hasSpoken: Bool) throws(SessionError) {
+        guard endedBecause == nil, let finding = try watch?.serve(hasSpoken: hasSpoken) else { return }
         if try pause(for: finding) { return }
         endedBecause = "the command was ended: \(finding.text)"
         limitHit = LimitHit(name: "disk", detail: finding.text)

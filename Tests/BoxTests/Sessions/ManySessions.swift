@@ -50,16 +50,17 @@ import Testing
             })
         let listed = try scene.list()
         #expect(Set(listed.map(\.id)) == Set(names) && listed.allSatisfy { $0.state == "running" })
-        #expect(listed.allSatisfy { ($0.refusals ?? 0) >= Self.rounds && $0.processes ?? 0 >= 3 })
+        #expect(listed.allSatisfy { $0.processes ?? 0 >= 3 })
+        // A supervisor that does not answer at once is listed without what only it knows.
+        #expect(
+            try Host.eventually { try scene.list().allSatisfy { ($0.refusals ?? 0) >= Self.rounds } })
         let supervisors = listed.compactMap(\.supervisor)
         #expect(try Host.text(scene.project + "/shared") == "as it was\n")
 
         let stopped = try scene.box.call(["stop", "--time", "20s"] + names, within: 120)
         #expect(stopped.status == 0, "\(stopped)")
-        let killed = names.filter { stopped.errors.contains("session \($0) was killed") }
-        // Not understood yet: now and then a supervisor does not end in time, and box stop kills it.
-        withKnownIssue(isIntermittent: true) { #expect(killed.isEmpty) }
-        for name in names where !killed.contains(name) {
+        #expect(!stopped.errors.contains("was killed"), "\(stopped)")
+        for name in names {
             let all = try lines(scene, name)
             #expect(all.allSatisfy { $0.session == name })
             #expect(all.count { $0.event == "exec" && $0.path == own } == Self.rounds, "\(name)")
@@ -74,9 +75,7 @@ import Testing
             #expect(stage.hasPrefix("as it was\n\(name) 1\n") && stage.hasSuffix("\(name) \(Self.rounds)\n"))
         }
         let ended = try scene.list(["-a"])
-        #expect(
-            ended.count == Self.count
-                && ended.allSatisfy { $0.changes == Self.rounds + 1 || killed.contains($0.id) })
+        #expect(ended.count == Self.count && ended.allSatisfy { $0.changes == Self.rounds + 1 })
         #expect(supervisors.count == Self.count)
         #expect(Host.eventually { supervisors.allSatisfy { kill($0, 0) != 0 } })
         #expect(try Host.mounts() == mounts)

@@ -56,6 +56,45 @@ import Testing
         #expect(try running.wait(within: 5).status == 143)
     }
 
+    /// The watcher of the stage is started when a session is a second old. Here somebody's connection is closed before, and
+    /// the supervisor comes to know of both at once: what it opens then has the number of what was closed.
+    @Test func `a supervisor does not take what it opens for what it has closed`() throws {
+        let scene = try SessionScene()
+        for round in 1...8 {
+            let running = try scene.running("reused-\(round)")
+            let started = ContinuousClock.now
+            func sockets() throws -> Int {
+                let files = "/proc/\(running.pid)/fd"
+                return try FileManager.default.contentsOfDirectory(atPath: files).count {
+                    let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "\(files)/\($0)")
+                    return link?.hasPrefix("socket:") == true
+                }
+            }
+            let before = try sockets()
+            let client = try Running(
+                [
+                    "/usr/bin/python3", "-c",
+                    "import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); "
+                        + "s.connect(sys.argv[1]); print('in', flush=True); sys.stdin.read()",
+                    "\(scene.store)/reused-\(round)/control",
+                ], environment: [:], directory: "/", streams: .openInput)
+            try client.expect("in\n")
+            let isTaken = try Host.eventually { try sockets() > before }
+            running.signal(SIGSTOP)
+            #expect(Host.eventually { Process(running.pid)?.state == "T" })
+            let isEarly = Host.processes().values.count { $0.parent == running.pid } == 1
+            client.closeInput()
+            _ = try client.wait()
+            _ = Host.eventually { ContinuousClock.now - started > .milliseconds(1100) }
+            running.signal(SIGCONT)
+            let stopped = try scene.box.call(["stop", "--time", "5s", "reused-\(round)"])
+            #expect(stopped.errors == "box: session reused-\(round) has ended\n")
+            #expect(try running.wait().status == 143)
+            if isTaken, isEarly { return }
+        }
+        Issue.record("the machine was too slow eight times")
+    }
+
     @Test func `no process is taken for a supervisor that is none`() throws {
         let scene = try SessionScene()
         let bystander = try Running(
