@@ -5,11 +5,7 @@ internal import Glibc
 
 /// The start of a program that waits for an answer: what its registers say, and what they point to.
 struct ExecutionCall {
-    /// `execve` and `execveat` on this processor.
-    private static let numbers: [Int32] = ListenedCalls.executionNames.map { name in
-        guard case .number(let number)? = SyscallTable.entry(name, on: .native) else { return -1 }
-        return number
-    }
+    private static let numbers = ListenedCalls.numbers(of: ListenedCalls.executionNames)
 
     let call: WaitingCall
     private let directory: CInt

@@ -6,11 +6,7 @@ internal import Glibc
 
 /// A rename that waits for an answer: what its registers say.
 struct RenameCall {
-    /// The calls' numbers on this processor; a call that it does not have is -1.
-    private static let numbers: [Int32] = ListenedCalls.renameNames.map { name in
-        guard case .number(let number)? = SyscallTable.entry(name, on: .native) else { return -1 }
-        return number
-    }
+    private static let numbers = ListenedCalls.numbers(of: ListenedCalls.renameNames)
 
     /// One of its two paths: where it begins, and where its text lies in the task's memory.
     struct Argument {

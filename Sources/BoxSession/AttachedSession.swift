@@ -35,9 +35,7 @@ package struct AttachedSession: ~Copyable {
     private static func request(
         _ session: StoredSession, _ step: String, _ refusal: inout String?
     ) throws(KernelError) -> AttachedSession? {
-        let signals = try Processes.signalDescriptor([
-            SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH, SIGPIPE, SIGTTIN, SIGTTOU,
-        ])
+        let signals = try Processes.signalDescriptor(SandboxStreams.signals)
         guard let control = try RunningSession(session).connect() else { return nil }
         let pair = try StreamPair()
         let size = try Terminal.size(of: 1)

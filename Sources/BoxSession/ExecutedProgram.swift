@@ -32,10 +32,8 @@ package struct ExecutedProgram: ~Copyable {
     private static func ask(
         _ request: ExecutionRequest, _ session: StoredSession, _ step: String, _ refusal: inout String?
     ) throws(KernelError) -> ExecutedProgram? {
-        let signals = try Processes.signalDescriptor([
-            SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH, SIGPIPE, SIGTTIN, SIGTTOU, SIGUSR1,
-            SIGUSR2,
-        ])
+        let signals = try Processes.signalDescriptor(
+            SandboxStreams.signals + SandboxStreams.userSignals)
         guard let control = try RunningSession(session).connect() else { return nil }
         let layout = StreamLayout(StreamFacts(of: HostStreams()))
         var request = request
@@ -149,17 +147,9 @@ package struct ExecutedProgram: ~Copyable {
     private mutating func start(_ masters: [CInt]) throws(KernelError) {
         let owned = pipes
         pipes = []
-        let ends: SandboxStreams
-        if let master = masters.first {
-            for number in masters.dropFirst() { close(number) }
-            ends = .terminal(
-                master: Descriptor(owning: master), error: owned.first.map { Descriptor(owning: $0) })
-        } else {
-            guard owned.count == 3 else { throw KernelError(call: "terminal", code: ENOTTY) }
-            ends = .pipes(
-                input: Descriptor(owning: owned[0]), output: Descriptor(owning: owned[1]),
-                error: Descriptor(owning: owned[2]))
-        }
+        for number in masters.dropFirst() { close(number) }
+        let ends = try SandboxStreams(
+            master: masters.first.map { Descriptor(owning: $0) }, pipes: owned)
         let streams = try Streams(sandbox: ends, isLinuxConsole: Sandbox.isLinuxConsole)
         try streams.resume()
         self.streams = streams

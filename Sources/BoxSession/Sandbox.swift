@@ -224,14 +224,7 @@ struct Sandbox: ~Copyable {
                 (detached, streams) = (screen, screen)
                 return
             }
-            let ends: SandboxStreams
-            if let master = master.take() {
-                ends = .terminal(master: master, error: owned.first.map { Descriptor(owning: $0) })
-            } else {
-                ends = .pipes(
-                    input: Descriptor(owning: owned[0]), output: Descriptor(owning: owned[1]),
-                    error: Descriptor(owning: owned[2]))
-            }
+            let ends = try SandboxStreams(master: master.take(), pipes: owned)
             let streams = try Streams(sandbox: ends, isLinuxConsole: Sandbox.isLinuxConsole)
             try streams.resume()
             self.streams = streams

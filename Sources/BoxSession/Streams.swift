@@ -74,6 +74,27 @@ package enum SandboxStreams: ~Copyable {
     case pipes(input: Descriptor, output: Descriptor, error: Descriptor)
     /// A socket to the supervisor of a session that has its pty: `box attach`.
     case socket(Descriptor)
+
+    /// A program's streams as they were made for it: the pty's master, if it has one, and this end of its pipes, which are
+    /// taken over.
+    init(master: consuming Descriptor?, pipes: [CInt]) throws(KernelError) {
+        if let master {
+            self = .terminal(master: master, error: pipes.first.map { Descriptor(owning: $0) })
+            return
+        }
+        guard pipes.count == 3 else { throw KernelError(call: "terminal", code: ENOTTY) }
+        self = .pipes(
+            input: Descriptor(owning: pipes[0]), output: Descriptor(owning: pipes[1]),
+            error: Descriptor(owning: pipes[2]))
+    }
+
+    /// The signals that whoever relays streams takes by descriptor; those of the user's terminal would stop or end it
+    /// otherwise.
+    static let signals = [
+        SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH, SIGPIPE, SIGTTIN, SIGTTOU,
+    ]
+    /// Those that are only passed on.
+    static let userSignals = [SIGUSR1, SIGUSR2]
 }
 
 /// The relay between the host's standard streams and the sandbox's, and the care for the user's terminal.

@@ -80,11 +80,7 @@ struct Supervisor: ~Copyable {
 
     private static func takeSignals() throws(SessionError) -> Descriptor {
         do throws(KernelError) {
-            return try Processes.signalDescriptor([
-                SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGWINCH, SIGPIPE,
-                SIGTTIN,
-                SIGTTOU,
-            ])
+            return try Processes.signalDescriptor(SandboxStreams.signals + SandboxStreams.userSignals)
         } catch { throw SessionError(step: "start", error) }
     }
 
