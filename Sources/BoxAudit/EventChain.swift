@@ -17,7 +17,9 @@ package struct EventChain: Equatable, Sendable {
     private static let alphabet = Array("0123456789abcdef".utf8)
 
     /// The chain of a log without a line.
-    package init(session: String) { digest = EventChain.digest(of: Array("box events of \(session)".utf8)) }
+    package init(session: String) {
+        digest = EventChain.digest(of: Array("box events of \(session)".utf8), [])
+    }
 
     /// The chain as it is after this line; nil if the line has no digest. Whether it is the right one is not looked at.
     package init?(after line: ArraySlice<UInt8>) {
@@ -29,15 +31,21 @@ package struct EventChain: Equatable, Sendable {
 
     /// Adds an event, a JSON object with members on one line: the line for the log, without its end.
     package mutating func add(_ object: [UInt8]) -> [UInt8] {
-        digest = EventChain.digest(of: digest + object)
-        return object.dropLast() + EventChain.begin + digest + EventChain.end
+        digest = EventChain.digest(of: digest, object)
+        var line: [UInt8] = []
+        line.reserveCapacity(object.count + EventChain.tail)
+        line += object[..<(object.count - 1)]
+        line += EventChain.begin
+        line += digest
+        line += EventChain.end
+        return line
     }
 
     /// Goes on to the next line of a log; false, and nothing is changed, if it is not what was written after the lines
     /// before.
     package mutating func follow(_ line: ArraySlice<UInt8>) -> Bool {
         guard let parts = EventChain.parts(line) else { return false }
-        let wanted = EventChain.digest(of: digest + parts.object + [UInt8(ascii: "}")])
+        let wanted = EventChain.digest(of: digest, parts.object + [UInt8(ascii: "}")])
         guard parts.digest.elementsEqual(wanted) else { return false }
         digest = wanted
         return true
@@ -56,10 +64,13 @@ package struct EventChain: Equatable, Sendable {
         return (line.dropLast(tail), digest)
     }
 
-    private static func digest(of bytes: [UInt8]) -> [UInt8] {
+    private static func digest(of before: [UInt8], _ object: [UInt8]) -> [UInt8] {
+        var hash = SHA256()
+        hash.update(data: before)
+        hash.update(data: object)
         var digits: [UInt8] = []
         digits.reserveCapacity(EventChain.digits)
-        for byte in SHA256.hash(data: bytes).prefix(EventChain.digits / 2) {
+        for byte in hash.finalize().prefix(EventChain.digits / 2) {
             digits.append(alphabet[Int(byte >> 4)])
             digits.append(alphabet[Int(byte & 15)])
         }

@@ -110,9 +110,17 @@ package struct EventLog: ~Copyable {
     }
 
     /// Appends an event with the present time.
-    package borrowing func append(_ event: Event) throws(LogError) {
+    package borrowing func append(_ event: Event) throws(LogError) { try append([event]) }
+
+    /// Appends events with the present time: all of them, or none.
+    package borrowing func append(_ events: [Event]) throws(LogError) {
+        guard !events.isEmpty else { return }
         var chain = end.chain
-        let line = chain.add(Array(object(event).line.utf8)) + [UInt8(ascii: "\n")]
+        var lines: [UInt8] = []
+        for event in events {
+            lines += chain.add(object(event).lineBytes)
+            lines.append(UInt8(ascii: "\n"))
+        }
         do throws(KernelError) {
             var size = try FileStatus.of(end.file.number).size
             if size >= partSize, !end.isTorn {
@@ -120,7 +128,7 @@ package struct EventLog: ~Copyable {
                 size = 0
             }
             do throws(KernelError) {
-                try end.file.write(all: end.isTorn ? [UInt8(ascii: "\n")] + line : line)
+                try end.file.write(all: end.isTorn ? [UInt8(ascii: "\n")] + lines : lines)
             } catch {
                 // Half a line would be taken for damage: a full disk took only its beginning.
                 if ftruncate(end.file.number, size) < 0 { end.isTorn = true }

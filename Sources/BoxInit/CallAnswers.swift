@@ -12,19 +12,17 @@ struct CallAnswers: ~Copyable {
     /// Whether the start of a program waits for this process: it must not wait for that itself.
     let watchesPrograms: Bool
     /// What to wait for: a call, or the end of a program.
-    let entries: [PollEntry]
+    var entries: [PollEntry] {
+        let call = PollEntry(listener.descriptor.number, .read)
+        switch programs {
+        case .some(let programs): return [call] + programs.entries
+        case .none: return [call]
+        }
+    }
 
     init(_ listener: consuming SyscallListener, to calls: ListenedCalls) throws(KernelError) {
         watchesPrograms = calls.contains(.executions)
-        let call = PollEntry(listener.descriptor.number, .read)
-        if watchesPrograms {
-            let programs = try ProgramWatch.begin()
-            entries = [call, programs.entry]
-            self.programs = consume programs
-        } else {
-            entries = [call]
-            programs = nil
-        }
+        programs = watchesPrograms ? try ProgramWatch.begin() : nil
         self.listener = listener
     }
 
@@ -45,14 +43,9 @@ struct CallAnswers: ~Copyable {
     /// Takes what is ready.
     mutating func serve(_ ready: [Ready], _ control: borrowing Channel) throws(KernelError) {
         // The programs that were let go the last time.
-        try programs?.lookAgain(control)
-        for item in ready {
-            if item.descriptor == entries[0].descriptor {
-                try takeNext(control)
-            } else if item.descriptor == entries.last?.descriptor {
-                try programs?.takeEnded(control)
-            }
-        }
+        try programs?.goOn(ready, control)
+        let call = listener.descriptor.number
+        if ready.contains(where: { $0.descriptor == call }) { try takeNext(control) }
     }
 
     /// Takes the next call. It is answered now, or when what it waits for is done.

@@ -16,6 +16,16 @@ struct ProgramWatch: ~Copyable {
     /// The programs that this process starts just now, each with the place that it tried last.
     private var own: [CInt: Own] = [:]
 
+    /// Whether it can be asked later how a process ended.
+    private let keepsEnds: Bool
+    /// When ends are looked for next, in the time of the monotonic clock; nil: they are told at once.
+    private var endsDue: Int?
+    private var lastStart = 0
+
+    /// While programs start one after the other their ends are told at most so much later, in milliseconds: to be woken for
+    /// each costs a build more than all the rest of this.
+    private static let pause = 10
+
     private struct Own {
         let start: CommandStart
         /// Ready when it runs: from then on it is like any other.
@@ -50,12 +60,12 @@ struct ProgramWatch: ~Copyable {
 
     private init(_ processes: consuming WatchedProcesses, most: Int) {
         self.most = most
-        entry = processes.entry
+        keepsEnds = WatchedProcesses.keepsEnds
         self.processes = processes
     }
 
-    /// Readable when a program has ended.
-    let entry: PollEntry
+    /// Readable when a program has ended; none while that is looked for now and then.
+    var entries: [PollEntry] { endsDue == nil ? [processes.entry] : [] }
 
     private static func most() throws(KernelError) -> Int {
         var limit = rlimit()
@@ -63,14 +73,38 @@ struct ProgramWatch: ~Copyable {
         return max(0, Int(clamping: limit.rlim_cur) - mostLooks - 128)
     }
 
-    /// When `lookAgain` is due, in milliseconds from now; nil if it is not.
-    var timeout: Int? { looks.map(\.deadline).min().map { max(0, $0 - MonotonicClock.milliseconds()) } }
+    /// When `goOn` is due, in milliseconds from now; nil if it is not.
+    var timeout: Int? {
+        [looks.map(\.deadline).min(), endsDue].compactMap { $0 }.min().map {
+            max(0, $0 - MonotonicClock.milliseconds())
+        }
+    }
+
+    /// Looks at what was let go, and reports what has ended, if it is time.
+    mutating func goOn(_ ready: [Ready], _ control: borrowing Channel) throws(KernelError) {
+        try lookAgain(control)
+        let hasEnded = ready.contains { $0.descriptor == processes.entry.descriptor }
+        guard hasEnded || endsDue.map({ $0 <= MonotonicClock.milliseconds() }) ?? false else { return }
+        endsDue = nil
+        try takeEnded(control)
+    }
+
+    /// A program starts: the ends before it are reported first. Where one starts soon after the other, further ends can
+    /// wait a little.
+    private mutating func paceEnds(_ control: borrowing Channel) throws(KernelError) {
+        try takeEnded(control)
+        let now = MonotonicClock.milliseconds()
+        let isStream = keepsEnds && now - lastStart <= ProgramWatch.pause
+        if isStream, endsDue == nil { endsDue = now + ProgramWatch.pause }
+        lastStart = now
+    }
 
     /// Reports what a call starts, and answers it.
     mutating func take(
         _ execution: ExecutionCall, _ listener: borrowing SyscallListener, _ control: borrowing Channel
     ) throws(KernelError) {
         let call = execution.call
+        try paceEnds(control)
         if execution.isQuestion { return try listener.answer(call, .performed) }
         let program: ExecutionCall.Program
         // Asked now: a call that comes after the start may be taken before the start's end was noticed.
@@ -199,6 +233,8 @@ struct ProgramWatch: ~Copyable {
         case .stopped, .continued: return
         case .exited, .killed: break
         }
+        // Those that ended before come before, where that was not told yet.
+        if endsDue != nil { try takeEnded(control) }
         guard processes.forget(pid) else { return }
         watched = processes.count
         forgetLook(pid)
@@ -232,7 +268,7 @@ struct ProgramWatch: ~Copyable {
     }
 
     /// Looks whether the programs run that were asked for, and reports those that do not.
-    mutating func lookAgain(_ control: borrowing Channel) throws(KernelError) {
+    private mutating func lookAgain(_ control: borrowing Channel) throws(KernelError) {
         guard !looks.isEmpty else { return }
         let now = MonotonicClock.milliseconds()
         var left: [Look] = []

@@ -10,8 +10,6 @@ struct Reaper: ~Copyable {
     private let children: Descriptor
     private let launcher: CommandLauncher
     private var answers: CallAnswers?
-    /// Children, the supervisor, system calls.
-    private let standing: [PollEntry]
     private let watchesPrograms: Bool
     private var command: CInt = 0
     private var executions = Executions()
@@ -24,19 +22,16 @@ struct Reaper: ~Copyable {
         answers: consuming CallAnswers?
     ) throws(KernelError) {
         self.control = Channel(try control.descriptor.duplicate())
-        var standing = [PollEntry(children.number, .read), PollEntry(self.control.descriptor.number, .read)]
         self.children = children
         self.launcher = launcher
         switch consume answers {
         case .some(let answers):
-            standing += answers.entries
             watchesPrograms = answers.watchesPrograms
             self.answers = consume answers
         case .none:
             watchesPrograms = false
             self.answers = nil
         }
-        self.standing = standing
     }
 
     /// Starts the command; reports and exits if it could not be executed.
@@ -59,7 +54,7 @@ struct Reaper: ~Copyable {
         command = begun.pid
         answers?.begin(command, start, running: begun.entry)
         while true {
-            let ready = try poll([begun.entry] + standing.dropFirst(2), timeout: answers?.timeout() ?? nil)
+            let ready = try poll([begun.entry] + (answers?.entries ?? []), timeout: answers?.timeout() ?? nil)
             try answers?.serve(ready, control)
             guard ready.contains(where: { $0.index == 0 }) else { continue }
             let code = try begun.outcome()
@@ -85,7 +80,9 @@ struct Reaper: ~Copyable {
             {
                 return try control.send(report.wire)
             }
-            let ready = try poll(standing + executions.entries, timeout: timeout(limit))
+            let own = [PollEntry(children.number, .read), PollEntry(control.descriptor.number, .read)]
+            let ready = try poll(
+                own + (answers?.entries ?? []) + executions.entries, timeout: timeout(limit))
             try answers?.serve(ready, control)
             for pid in try executions.serve(ready, control) { answers?.begun(pid) }
             if ready.contains(where: { $0.index == 0 }) {

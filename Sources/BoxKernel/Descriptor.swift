@@ -177,13 +177,33 @@ package struct Channel: ~Copyable {
         }
     }
 
-    private borrowing func take() throws(KernelError) -> (bytes: [UInt8], descriptors: [CInt])? {
+    /// Receives one message if it is there already: `isOpen` is false at the end of file. The descriptors are the caller's
+    /// to close.
+    package borrowing func receivePresent() throws(KernelError) -> (
+        message: (bytes: [UInt8], descriptors: [CInt])?, isOpen: Bool
+    ) {
+        do throws(KernelError) {
+            let message = try take(waits: false)
+            return (message, message != nil)
+        } catch {
+            switch error.code {
+            case EAGAIN: return (nil, true)
+            // As above: the last words come after this.
+            case ECONNRESET: return (nil, true)
+            default: throw error
+            }
+        }
+    }
+
+    private borrowing func take(
+        waits: Bool = true
+    ) throws(KernelError) -> (bytes: [UInt8], descriptors: [CInt])? {
         var descriptors = [CInt](repeating: -1, count: 200)
         var count = CInt(descriptors.count)
         var code: CInt = 0
         var bytes = unsafe [UInt8](unsafeUninitializedCapacity: Channel.longest) { buffer, filled in
             let got = unsafe box_recv_with_fds(
-                descriptor.number, buffer.baseAddress, buffer.count, &descriptors, &count)
+                descriptor.number, buffer.baseAddress, buffer.count, &descriptors, &count, waits ? 1 : 0)
             if got < 0 { code = errno }
             filled = max(got, 0)
         }

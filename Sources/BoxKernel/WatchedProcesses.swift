@@ -18,6 +18,17 @@ package struct WatchedProcesses: ~Copyable {
         close(try check("pidfd_open", box_pidfd_open(getpid())))
     }
 
+    /// Whether the kernel keeps how a process ended for those that watch it, whatever its parent does (Linux 6.15).
+    package static var keepsEnds: Bool {
+        var system = utsname()
+        guard unsafe uname(&system) == 0 else { return false }
+        let release = unsafe withUnsafeBytes(of: &system.release) { bytes in
+            unsafe String(decoding: bytes, as: UTF8.self)
+        }
+        let parts = release.split { !$0.isNumber }.prefix(2).compactMap { Int($0) }
+        return parts.count == 2 && (parts[0], parts[1]) >= (6, 15)
+    }
+
     package var count: Int { pidfds.count }
 
     /// Readable when one has ended.

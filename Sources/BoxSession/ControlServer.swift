@@ -183,7 +183,8 @@ enum ControlSocket {
         var count = CInt(descriptors.count)
         var code: CInt = 0
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Channel.longest) { buffer, filled in
-            let got = unsafe box_recv_with_fds(number, buffer.baseAddress, buffer.count, &descriptors, &count)
+            let got = unsafe box_recv_with_fds(
+                number, buffer.baseAddress, buffer.count, &descriptors, &count, 1)
             if got < 0 { code = errno }
             filled = max(got, 0)
         }

@@ -59,15 +59,27 @@ struct FirstProcess: ~Copyable {
     /// Readable when there is a report, or when the process has ended.
     var controlEntry: PollEntry { PollEntry(control.descriptor.number, .read) }
 
-    /// The next report with its descriptors, which are the caller's; nil at the end.
-    borrowing func receive() throws(SessionError) -> (InitReport, [CInt])? {
+    /// What there is of reports.
+    enum Next {
+        /// With its descriptors, which are the caller's.
+        case report(InitReport, [CInt])
+        /// None for now.
+        case nothing
+        /// It has ended.
+        case end
+    }
+
+    /// The next report, if it is there.
+    borrowing func next() throws(SessionError) -> Next {
         let step = "talk to the sandbox"
-        let message: (bytes: [UInt8], descriptors: [CInt])?
-        do throws(KernelError) { message = try control.receive() } catch {
+        let (message, isOpen): ((bytes: [UInt8], descriptors: [CInt])?, Bool)
+        do throws(KernelError) { (message, isOpen) = try control.receivePresent() } catch {
             throw SessionError(step: step, error)
         }
-        guard let message else { return nil }
-        do throws(WireError) { return (try InitReport(wire: message.bytes), message.descriptors) } catch {
+        guard let message else { return isOpen ? .nothing : .end }
+        do throws(WireError) {
+            return .report(try InitReport(wire: message.bytes), message.descriptors)
+        } catch {
             for number in message.descriptors { close(number) }
             throw SessionError(step: step, reason: "its first process sent a broken message (\(error))")
         }

@@ -129,8 +129,8 @@ struct Sandbox: ~Copyable {
     /// Readable when there is a report, or when the first process has ended.
     var controlEntry: PollEntry { process.controlEntry }
 
-    /// The next report with its descriptors, which are the caller's; nil at the end.
-    borrowing func receive() throws(SessionError) -> (InitReport, [CInt])? { try process.receive() }
+    /// The next report, if it is there.
+    borrowing func next() throws(SessionError) -> FirstProcess.Next { try process.next() }
 
     /// Sends an order; a first process that has ended does not mind.
     borrowing func order(_ order: InitOrder, descriptors: [CInt] = []) throws(SessionError) {

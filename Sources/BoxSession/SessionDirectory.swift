@@ -131,8 +131,11 @@ package struct SessionDirectory: ~Copyable {
     }
 
     /// Appends to the log; a log that cannot be written ends the session.
-    package borrowing func append(_ event: Event) throws(SessionError) {
-        do throws(LogError) { try log.append(event) } catch {
+    package borrowing func append(_ event: Event) throws(SessionError) { try append([event]) }
+
+    /// The same for several.
+    package borrowing func append(_ events: [Event]) throws(SessionError) {
+        do throws(LogError) { try log.append(events) } catch {
             throw SessionError(
                 step: "go on", reason: "\(error.reason), and no session goes on without its log")
         }

@@ -106,26 +106,35 @@ extension Supervisor {
     mutating func record(
         _ event: Event, _ directory: borrowing SessionDirectory
     ) throws(SessionError) {
-        receipt.count(event)
-        guard plan.audit != .off || !event.kind.isNetwork else { return }
-        for event in budget.take(event, now: Clock.milliseconds()) { try directory.append(event) }
+        try record([event], directory)
+    }
+
+    /// The same for several.
+    mutating func record(_ events: [Event], _ directory: borrowing SessionDirectory) throws(SessionError) {
+        var written: [Event] = []
+        for event in events {
+            receipt.count(event)
+            guard plan.audit != .off || !event.kind.isNetwork else { continue }
+            written += budget.take(event, now: Clock.milliseconds())
+        }
+        try directory.append(written)
     }
 
     /// Writes down the numbers of events that were only counted, if it is time.
     mutating func recordCounts(_ directory: borrowing SessionDirectory) throws(SessionError) {
-        for event in budget.due(now: Clock.milliseconds()) { try directory.append(event) }
+        try directory.append(budget.due(now: Clock.milliseconds()))
     }
 
     /// Writes down what was only counted, at the end.
     mutating func recordRest(_ directory: borrowing SessionDirectory) throws(SessionError) {
-        for event in budget.rest() { try directory.append(event) }
+        try directory.append(budget.rest())
     }
 
     /// Writes down, counts, tells and answers what the network had to say.
     mutating func write(
         _ log: NetworkLog, _ directory: borrowing SessionDirectory
     ) throws(SessionError) {
-        for event in log.events { try record(event, directory) }
+        try record(log.events, directory)
         for (client, reply) in log.answers { control?.answer(client, reply) }
         for notice in log.notices { sandbox.notice(notice) }
         if log.endsSession, endedBecause == nil {

@@ -19,6 +19,9 @@ struct Awaited {
 extension Supervisor {
     /// Waits until something happens, or has to be done.
     mutating func wait() throws(SessionError) -> Awaited {
+        let pause = reportPace.wait(now: Clock.milliseconds())
+        // The end of the first process is told whether its reports wait or not.
+        let reports = PollEntry(sandbox.controlEntry.descriptor, pause == nil ? .read : [])
         let network = network?.entries() ?? []
         let requests = control?.entries ?? []
         let watch = watch?.entries ?? []
@@ -27,9 +30,9 @@ extension Supervisor {
         var ready: ArraySlice<Ready>
         do throws(KernelError) {
             let all =
-                [sandbox.controlEntry, PollEntry(signals.number, .read)] + network + requests + watch + policy
+                [reports, PollEntry(signals.number, .read)] + network + requests + watch + policy
                 + streams
-            ready = try poll(all, timeout: timeLeft())[...]
+            ready = try poll(all, timeout: timeLeft(pause))[...]
         } catch { throw SessionError(step: "wait", error) }
         var end = 0
         /// What was found for the next so many entries.
@@ -46,7 +49,7 @@ extension Supervisor {
     }
 
     /// Milliseconds until something has to be done; nil if nothing has.
-    private mutating func timeLeft() -> Int? {
+    private mutating func timeLeft(_ pause: Int?) -> Int? {
         let due: Int? =
             switch deadline {
             case nil: nil
@@ -55,6 +58,6 @@ extension Supervisor {
         let network = network?.nextTime.map { max(0, min($0 - Clock.milliseconds(), Int(CInt.max))) }
         let watch = watch?.nextTime.map { max(0, $0 - Clock.milliseconds()) }
         let counts = budget.nextTime.map { max(0, $0 - Clock.milliseconds()) }
-        return [due, network, watch, counts, sandbox.streamTimeout].compactMap { $0 }.min()
+        return [due, network, watch, counts, pause, sandbox.streamTimeout].compactMap { $0 }.min()
     }
 }

@@ -30,9 +30,10 @@ struct Supervisor: ~Copyable {
     var further = FurtherPrograms()
 
     // What has happened so far.
-    private var isReady = false
-    private(set) var hasStarted = false
-    private var outcome: Outcome?
+    var isReady = false
+    var hasStarted = false
+    var outcome: Outcome?
+    var reportPace = ReportPace()
     var deadline: Deadline?
     private var isStopped = false
     /// Why the session ends before its command does; nil if it does not.
@@ -40,9 +41,9 @@ struct Supervisor: ~Copyable {
     /// The limit that made it end.
     private var limitHit: LimitHit?
     /// The command has stopped itself where nobody could continue it: whoever attaches does.
-    private var waitsForViewer = false
+    var waitsForViewer = false
     /// Called when the command runs.
-    private let onStarted: () throws(SessionError) -> Void
+    let onStarted: () throws(SessionError) -> Void
 
     /// When the command is asked to end, and when it is ended.
     enum Deadline {
@@ -123,7 +124,7 @@ struct Supervisor: ~Copyable {
             try startWhenReady(onReady)
             let found = try wait()
             // Reports first: what the first process said before it ended counts.
-            if found.hasReport, try !takeReport(directory) { break }
+            if found.hasReport, try !takeReports(directory) { break }
             if found.hasSignal { try takeSignals() }
             try takeNetworkMessages(found.network, directory)
             try takeRequests(found.requests, directory)
@@ -138,7 +139,7 @@ struct Supervisor: ~Copyable {
         watch?.end()
         try writeNoted(directory)
         try endNetwork(directory)
-        for event in programs.takeRest() { try record(event, directory) }
+        try record(programs.takeRest(), directory)
         try recordRest(directory)
     }
 
@@ -285,68 +286,6 @@ struct Supervisor: ~Copyable {
         }
     }
 
-    // MARK: - The sandbox's first process
-
-    private mutating func startWhenReady(
-        _ onReady: () throws(SessionError) -> Void
-    ) throws(SessionError) {
-        guard isReady, network?.isReady ?? true, !hasStarted else { return }
-        try onReady()
-        try sandbox.startStreams()
-        try sandbox.order(.start)
-        hasStarted = true
-        startTime()
-    }
-
-    /// Lets the time run from now on.
-    mutating func startTime() {
-        if let timeout = plan.timeout { deadline = .asking(at: Clock.milliseconds() + timeout * 1000) }
-    }
-
-    /// Takes one report; false when there will be no more.
-    private mutating func takeReport(_ directory: borrowing SessionDirectory) throws(SessionError) -> Bool {
-        guard let (report, descriptors) = try sandbox.receive() else { return false }
-        switch report {
-        case .terminal: try sandbox.take(master: descriptors)
-        case .sockets(let sockets):
-            guard sockets.count == descriptors.count else {
-                for number in descriptors { close(number) }
-                throw SessionError(step: "take the sandbox's network", reason: "sockets are missing")
-            }
-            try network?.give(sockets, descriptors)
-        case .unopened: break
-        case .ready: isReady = true
-        case .failed(let step, let object, let code):
-            throw SetupAdvice.error(step: step, object: object, code: code, plan: plan)
-        case .notExecuted(let code): outcome = notExecuted(code)
-        case .started: try onStarted()
-        // By the pause of the session it is not the user who stopped it.
-        case .stopped(let signal): if !pause.mayReportStops { try suspend(signal) }
-        case .signalled(let signal): takeEcho(of: signal)
-        case .continued: waitsForViewer = false
-        case .exited(let code): outcome = Outcome(status: code)
-        case .killed(let signal): outcome = Outcome(status: ExitStatus.signal(signal))
-        case .program(let report): try record(programs.take(report), directory)
-        case .executed(let program, let code): executed(program, code: code, descriptors)
-        case .executionEnded(let program, let end): executionEnded(program, end)
-        }
-        return true
-    }
-
-    private borrowing func notExecuted(_ code: Int32) -> Outcome {
-        let name = plan.command.first ?? ""
-        let shown = name.escapedForTerminal
-        switch code {
-        case ENOENT, ENOTDIR:
-            return Outcome(status: ExitStatus.notFound, message: CommandAdvice.notFound(name, plan: plan))
-        case EACCES, EPERM, ENOEXEC, EISDIR:
-            return Outcome(status: ExitStatus.notExecutable, message: "\(shown) is not executable")
-        default:
-            return Outcome(
-                status: ExitStatus.notExecutable, message: "\(shown) cannot be executed: \(errorText(code))")
-        }
-    }
-
     // MARK: - Signals
 
     private mutating func takeSignals() throws(SessionError) {
@@ -381,7 +320,7 @@ struct Supervisor: ~Copyable {
     }
 
     /// The command stopped (^Z): box stops too, so that the user's shell takes over; on return it goes on.
-    private mutating func suspend(_ signal: Int32) throws(SessionError) {
+    mutating func suspend(_ signal: Int32) throws(SessionError) {
         if let detached = sandbox.detached {
             // SIGSTOP is somebody's who will also continue it.
             waitsForViewer = signal != SIGSTOP

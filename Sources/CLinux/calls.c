@@ -60,14 +60,14 @@ ssize_t box_send_with_fds(int fd, const void *bytes, size_t size, const int *fds
     return sent;
 }
 
-ssize_t box_recv_with_fds(int fd, void *bytes, size_t size, int *fds, int *count) {
+ssize_t box_recv_with_fds(int fd, void *bytes, size_t size, int *fds, int *count, int waits) {
     union { struct cmsghdr head; char room[CMSG_SPACE(sizeof(int) * most_fds)]; } control;
     struct iovec vector = {.iov_base = bytes, .iov_len = size};
     struct msghdr message = {
         .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     int room = *count, kept = 0, lost = 0;
     ssize_t got;
-    do got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC); while (got < 0 && errno == EINTR);
+    do got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | (waits ? 0 : MSG_DONTWAIT)); while (got < 0 && errno == EINTR);
     if (got < 0) return -1;
     for (struct cmsghdr *head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
         if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;

@@ -66,7 +66,7 @@ int box_fcntl_setfd(int fd, int flags);
 ssize_t box_send_with_fds(int fd, const void *bytes, size_t size, const int *fds, int count);
 // Receives one packet; at most *count descriptors are stored (close-on-exec) and *count is set.
 // A truncated packet or control message is an error (EMSGSIZE), and its descriptors are closed.
-ssize_t box_recv_with_fds(int fd, void *bytes, size_t size, int *fds, int *count);
+ssize_t box_recv_with_fds(int fd, void *bytes, size_t size, int *fds, int *count, int waits);
 int box_flock(int fd, int operation);
 int box_rename_noreplace(const char *from, const char *to);
 
