@@ -5,6 +5,8 @@ internal import Glibc
 /// Events as lines for people: the time, what happened, and to what. Everything is escaped.
 package struct LogText: Sendable {
     private let colour: Bool
+    /// Command lines are cut so that a line has so many characters; nil: nothing is cut.
+    package var width: Int?
     /// The day that the last line was of: it is said when it changes.
     private var day: String?
 
@@ -27,12 +29,17 @@ package struct LogText: Sendable {
             lines.append(painted("-- \(date)", .quiet))
             day = date
         }
-        let (word, tone, what) = LogText.parts(entry)
+        let (word, tone, what) = LogText.parts(entry, room: width.map { max(20, $0 - LogText.margin) })
         let name = word.escapedForTerminal
-        let gap = what.isEmpty ? "" : String(repeating: " ", count: max(0, 9 - name.count) + 2)
+        let gap =
+            what.isEmpty ? "" : String(repeating: " ", count: max(0, LogText.wordWidth - name.count) + 2)
         lines.append("\(painted(time, .quiet))  \(painted(name, tone))\(gap)\(what.escapedForTerminal)")
         return lines
     }
+
+    private static let wordWidth = 9
+    /// What stands before the text of an event: the time and the word, each with a gap.
+    private static let margin = 8 + 2 + wordWidth + 2
 
     /// A program that ended well, and soon.
     package static func isUneventful(_ entry: LogEntry) -> Bool {
@@ -43,7 +50,7 @@ package struct LogText: Sendable {
         colour && tone != .plain ? "\u{1b}[\(tone.rawValue)m\(text)\u{1b}[0m" : text
     }
 
-    private static func parts(_ entry: LogEntry) -> (String, Tone, String) {
+    private static func parts(_ entry: LogEntry, room: Int?) -> (String, Tone, String) {
         switch entry.event {
         case "session.start":
             let place = entry.text("project").map { " in \($0)" } ?? ""
@@ -69,7 +76,7 @@ package struct LogText: Sendable {
         case "net.limit":
             let limit = entry.text("limit").map { "limit \($0)" }
             return ("limited", .warning, joined(place(entry), limit, times(entry), process(entry)))
-        case "exec": return ("exec", .plain, program(entry))
+        case "exec": return ("exec", .plain, program(entry, room))
         case "exec.end":
             let isGood = entry.number("exit_status") == 0
             return ("exit", isGood ? .quiet : .plain, programEnd(entry))
@@ -133,15 +140,18 @@ package struct LogText: Sendable {
     }
 
     /// The command as it would be typed, or the program's path, and what is known of its process.
-    private static func program(_ entry: LogEntry) -> String {
+    private static func program(_ entry: LogEntry, _ room: Int?) -> String {
         if let count = entry.number("count") { return "\(entry.text("path") ?? "-")  \(count) times" }
-        let words = words(entry.list("arguments"))
+        let list = words(entry.list("arguments"))
         let path = entry.text("path") ?? (entry.fields.contains { $0.name == "hidden" } ? "(hidden)" : "-")
         let omitted = entry.number("omitted").map { "… \($0) more" }
         let instead = entry.text("instead_of").map { "runs instead of \($0)" }
         let parent = entry.number("parent").map { " of \($0)" } ?? ""
         let process = entry.number("pid").map { "[\($0)\(parent)]" }
-        return joined(words.isEmpty ? path : words, omitted, instead, process)
+        let tail = joined(omitted, instead, process)
+        // The process stands at the end of each line.
+        let command = list.isEmpty ? path : room.map { list.cut(to: max(12, $0 - tail.count - 2)) } ?? list
+        return joined(command, tail)
     }
 
     /// How a program ended.

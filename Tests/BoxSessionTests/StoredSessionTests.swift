@@ -170,6 +170,23 @@ struct LogTextTests {
         return try #require(text.lines(try entry(fields)).last)
     }
 
+    @Test func `a long command line is cut to the window, and its process is still told`() throws {
+        let words = (0..<40).map { "\"word-\($0)\"" }.joined(separator: ",")
+        let long = #""event":"exec","pid":14,"parent":11,"path":"/bin/ld","arguments":[\#(words)]"#
+        var text = LogText(colour: false)
+        let whole = try #require(text.lines(try entry(long)).last)
+        #expect(whole.hasSuffix("word-38 word-39  [14 of 11]"))
+        text.width = 80
+        let cut = try #require(text.lines(try entry(long)).last)
+        #expect(cut.count == 80 && cut.contains("  exec       word-0 word-1"))
+        #expect(cut.hasSuffix("…  [14 of 11]"))
+        // Others are whole, and so is what fits.
+        let short = #""event":"exec","pid":7,"parent":2,"path":"/bin/sh","arguments":["sh","x y"]"#
+        #expect(try #require(text.lines(try entry(short)).last).hasSuffix("exec       sh 'x y'  [7 of 2]"))
+        text.width = 1
+        #expect(try #require(text.lines(try entry(long)).last).hasSuffix("word-0 word…  [14 of 11]"))
+    }
+
     static let lines: [(fields: String, shown: String)] = [
         (
             #""event":"session.start","command":["sh","-c","a b"],"project":"/p""#,

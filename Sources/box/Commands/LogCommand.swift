@@ -59,6 +59,7 @@ struct LogCommand: ParsableCommand {
             while true {
                 // Asked before reading: what was written until its end is read.
                 let goesOn = follow && found.isHeld
+                printer.fit()
                 try reader.read { printer.take($0, $1) }
                 printer.flush()
                 guard goesOn else { break }
@@ -157,6 +158,13 @@ private struct LogPrinter {
         self.selection = selection
         self.json = json
         text = LogText(colour: Output.hasColour(1))
+    }
+
+    /// Follows the width of the window.
+    mutating func fit() {
+        // A terminal that does not know its size says 0.
+        guard isTerminal, let size = try? Terminal.size(of: 1), size.columns > 0 else { return }
+        text.width = Int(size.columns)
     }
 
     mutating func take(_ number: Int, _ line: LogReader.Line) {
