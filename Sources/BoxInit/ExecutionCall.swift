@@ -5,7 +5,7 @@ internal import Glibc
 
 /// The start of a program that waits for an answer: what its registers say, and what they point to.
 struct ExecutionCall {
-    private static let numbers = ListenedCalls.numbers(of: ListenedCalls.executionNames)
+    private static let numbers = SyscallTable.nativeNumbers(of: ListenedCalls.executionNames)
 
     let call: WaitingCall
     private let directory: CInt

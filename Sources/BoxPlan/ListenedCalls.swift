@@ -13,14 +13,6 @@ package struct ListenedCalls: OptionSet, Hashable, Sendable {
     package static let renameNames = ["rename", "renameat", "renameat2"]
     package static let executionNames = ["execve", "execveat"]
 
-    /// Their numbers on this processor, in the order of the names; -1 for a call that it does not have.
-    package static func numbers(of names: [String]) -> [Int32] {
-        names.map { name in
-            guard case .number(let number)? = SyscallTable.entry(name, on: .native) else { return -1 }
-            return number
-        }
-    }
-
     /// The names of the calls.
     package var calls: [String] {
         (contains(.renames) ? ListenedCalls.renameNames : [])

@@ -37,6 +37,14 @@ package enum SyscallTable {
         return number.map { .number($0) } ?? .elsewhere
     }
 
+    /// The numbers of calls on this processor, in the order of the names; -1 for one that it does not have.
+    package static func nativeNumbers(of names: [String]) -> [Int32] {
+        names.map { name in
+            guard case .number(let number)? = entry(name, on: .native) else { return -1 }
+            return number
+        }
+    }
+
     /// All names of one architecture with their numbers, unordered.
     package static func all(on architecture: SyscallArchitecture) -> [(name: String, number: Int32)] {
         numbers.keys.compactMap { name in

@@ -169,7 +169,7 @@ package struct StagedSession: Sendable {
 }
 
 /// What `session.json` says.
-private struct SessionRecord {
+struct SessionRecord {
     let project: String
     let state: String
     let started: String

@@ -40,6 +40,16 @@ package enum WaitingStages {
         }
     }
 
+    /// Those among them that belong to a project's path, as commands find them. What has its inode may be another directory,
+    /// which was removed.
+    package static func sessions(
+        device: UInt64, inode: UInt64, state: String, project: String
+    ) -> [String] {
+        sessions(device: device, inode: inode, state: state).filter {
+            SessionRecord("\(state)/sessions/\($0)")?.project == project
+        }
+    }
+
     private static func place(_ state: String, _ device: UInt64, _ inode: UInt64) -> String {
         "\(state)/waiting/\(device)-\(inode)"
     }

@@ -251,7 +251,8 @@ struct Launcher {
     private static func tellOfWaiting(_ facts: HostFacts) {
         let node = facts.project.node
         let names = WaitingStages.sessions(
-            device: node.device, inode: node.inode, state: facts.stateDirectory.string)
+            device: node.device, inode: node.inode, state: facts.stateDirectory.string,
+            project: facts.project.path.string)
         guard let last = names.last else { return }
         let which =
             names.count == 1

@@ -242,6 +242,19 @@ import Testing
         #expect(try project.text("a") == "1\nmore\n")
     }
 
+    @Test func `changes wait where commands find them, not where their directory has gone`() throws {
+        let project = try project()
+        try project.work("echo first > n", options: ["--name", "first"])
+        // The same inode; the next directory that is made could have it as well.
+        let here = project.box.scratch.project
+        #expect(try Host.run(["/bin/mv", here, here + "-moved"]).status == 0)
+        let there = try project.box.call(
+            ["run"] + project.box.options + ["--name", "second", "--", "true"], directory: here + "-moved")
+        #expect(there.status == 0 && !there.errors.contains("wait"), "\(there)")
+        #expect(try Host.run(["/bin/mv", here + "-moved", here]).status == 0)
+        #expect(try project.work("true").errors.contains("session first has changes that wait"))
+    }
+
     @Test func `after a kill of box itself nothing is lost`() throws {
         let project = try project()
         let running = try project.box.start(
