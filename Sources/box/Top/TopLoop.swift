@@ -75,14 +75,15 @@ final class TopLoop {
         let ready = try poll(entries, timeout: keys.isUndecided ? min(left, TopLoop.escapeTime) : left)
         let numbers = Set(ready.map(\.descriptor))
         if numbers.contains(signals.number) { try takeSignals() }
+        if let log, numbers.contains(log.entry.descriptor) { follow(log) }
+        try takeResults(numbers)
+        if watch.take(ready) { screen.show(watch.sessions) }
+        // The last: a key may open what gets the number of something that was closed since.
         if numbers.contains(0) {
             try takeKeys()
         } else if keys.isUndecided {
             for key in keys.settle() { try take(key) }
         }
-        if let log, numbers.contains(log.entry.descriptor) { follow(log) }
-        try takeResults(numbers)
-        if watch.take(ready) { screen.show(watch.sessions) }
     }
 
     private func takeSignals() throws(KernelError) {
