@@ -18,17 +18,28 @@ enum InsideProcesses {
         return all
     }
 
-    /// Whether all threads of all of them are stopped, or have ended.
-    static func areStopped(of first: CInt) -> Bool {
-        all(of: first, atMost: 8192).allSatisfy { pid in
-            DirectoryListing.names(of: "/proc/\(pid)/task").allSatisfy { task in
+    /// How many of them have a thread that is not stopped, and has not ended.
+    static func notStopped(of first: CInt) -> Int {
+        all(of: first, atMost: 8192).count { pid in
+            DirectoryListing.names(of: "/proc/\(pid)/task").contains { task in
                 guard let text = SmallFile.read("/proc/\(pid)/task/\(task)/stat"),
                     let end = text.utf8.lastIndex(of: UInt8(ascii: ")"))
-                else { return true }
-                let state = text.utf8[end...].dropFirst(2).first
-                return state.map { Array("TtZX".utf8).contains($0) } ?? true
+                else { return false }
+                return switch text.utf8[end...].dropFirst(2).first {
+                case UInt8(ascii: "D"): !waitsForChild(pid, task)
+                case .some(let state): !Array("TtZX".utf8).contains(state)
+                case nil: false
+                }
             }
         }
+    }
+
+    /// Whether a thread waits in vfork(2) for its child to start a program or to end, which no signal but SIGKILL ends:
+    /// while the child is stopped it stands still, too.
+    private static func waitsForChild(_ pid: CInt, _ task: String) -> Bool {
+        guard let function = SmallFile.read("/proc/\(pid)/task/\(task)/wchan") else { return false }
+        // The compiler may have put the one into the other.
+        return ["kernel_clone", "wait_for_vfork_done"].contains(function)
     }
 
     /// The command line of the one that was started last, at most so many characters of it. Nothing in it is trusted.

@@ -55,6 +55,13 @@ static int by_vfork(void) {
     return ended(pid);
 }
 
+// The child never starts anything, and its parent waits for that.
+static int linger(void) {
+    if (vfork() == 0)
+        for (;;) pause();
+    return 0;
+}
+
 static int by_spawn(void) {
     pid_t pid;
     return posix_spawn(&pid, "/bin/echo", 0, 0, words, none) ? 1 : ended(pid);
@@ -178,6 +185,7 @@ int main(int count, char **arguments) {
     const char *way = arguments[1];
     if (!strcmp(way, "thread")) return by_thread();
     if (!strcmp(way, "vfork")) return by_vfork();
+    if (!strcmp(way, "linger")) return linger();
     if (!strcmp(way, "spawn")) return by_spawn();
     if (!strcmp(way, "directory")) return by_directory();
     if (!strcmp(way, "descriptor")) return by_descriptor();

@@ -26,15 +26,33 @@ import Testing
         }
     }
 
+    /// By signals they are stopped, or wait in vfork(2) for one that is. In a frozen group they are not, and do nothing
+    /// all the same.
+    private func standStill(_ held: [Process], _ scene: SessionScene, _ name: String) throws -> Bool {
+        if try scene.command(["log", name]).text.contains("by freezer") { return !held.isEmpty }
+        func isStopped(_ one: Process) -> Bool { "TtZX".contains(one.state) }
+        return !held.isEmpty
+            && held.allSatisfy { one in
+                isStopped(one)
+                    || one.state == "D"
+                        && held.contains {
+                            $0.parent == one.pid && isStopped($0) && $0.commandLine == one.commandLine
+                        }
+            }
+    }
+
     @Test func `everything inside stands still, and goes on where it was`() throws {
         let scene = try scene()
         let running = try scene.running("quinn", Self.counting)
         #expect(goesOn(scene, from: nil))
-        #expect(try scene.command(["pause", "qui"]).errors == "box: session quinn is paused\n")
-        let held = inside(running)
-        // By signals they are stopped; in a frozen group they are not, and do nothing all the same.
-        let isFrozen = try scene.command(["log", "quinn"]).text.contains("by freezer")
-        #expect(!held.isEmpty && (isFrozen || held.allSatisfy { "TZ".contains($0.state) }), "\(held)")
+        #expect(try scene.command(["pause", "qui"]).errors.hasPrefix("box: session quinn is paused"))
+        // What waits for a disk stops afterwards.
+        var held: [Process] = []
+        let standsStill = try Host.eventually {
+            held = inside(running)
+            return try standStill(held, scene, "quinn")
+        }
+        #expect(standsStill, "\(held)")
         let number = count(scene)
         let one = try #require(try scene.list().first)
         #expect(one.state == "running" && one.paused == true)
@@ -61,13 +79,27 @@ import Testing
             "storm", "for k in 1 2 3 4 5 6; do (while :; do (:) & (:); wait; done) & done; wait")
         for _ in 0..<20 {
             try scene.command(["pause", "storm"])
-            if try scene.command(["log", "storm"]).text.contains("by freezer") { break }
-            let states = inside(running).map(\.state)
-            #expect(!states.isEmpty && states.allSatisfy { "TZX".contains($0) }, "\(states)")
+            let held = inside(running)
+            #expect(try standStill(held, scene, "storm"), "\(held)")
             try scene.command(["resume", "storm"])
         }
         try scene.command(["stop", "--kill", "storm"])
         _ = try running.wait()
+    }
+
+    @Test func `who waits for a child that is stopped is stopped`() throws {
+        let scene = try scene()
+        try FileManager.default.copyItem(
+            atPath: try Tools.starts.get(), toPath: scene.project + "/starts")
+        let running = try scene.running("quinn", "exec ./starts linger")
+        #expect(Host.eventually { inside(running).map(\.state).sorted() == ["D", "S"] })
+        #expect(try scene.command(["pause", "quinn"]).errors == "box: session quinn is paused\n")
+        let held = inside(running)
+        #expect(try standStill(held, scene, "quinn"), "\(held)")
+        try scene.command(["resume", "quinn"])
+        #expect(Host.eventually { inside(running).map(\.state).sorted() == ["D", "S"] })
+        try scene.command(["stop", "--kill", "quinn"])
+        #expect(try running.wait().status == 143)
     }
 
     @Test(arguments: [["stop"], ["stop", "--kill"]])
