@@ -151,6 +151,7 @@ struct StageWatch: ~Copyable {
             if pid == 0 {
                 let far = pair.far.number
                 StageWatcher.isolate(keeping: far, parent: parent)
+                guard (try? StageWatcher.openClosedDirectories()) != nil else { _exit(1) }
                 StageWatcher(
                     stage, limit: limit, inodes: StageWatcher.mostInodes * grants, freeAtStart: freeAtStart,
                     channel: Channel(Descriptor(owning: far))
@@ -195,6 +196,17 @@ private struct StageWatcher: ~Copyable {
         for other in CInt(0)..<3 { _ = box_dup3(null, other, 0) }
         if number > 3 { _ = box_close_range(3, UInt32(number - 1), 0) }
         _ = box_close_range(UInt32(number + 1), UInt32.max, 0)
+    }
+
+    /// Lets an ordinary user's watcher look into directories of his that the agent has closed: in a user namespace of its
+    /// own, which has the user and his group as they are, it may look at all that they own. Where none is to be had, the
+    /// disk's account stands for them (`refusal`).
+    static func openClosedDirectories() throws(KernelError) {
+        let (user, group) = (geteuid(), getegid())
+        guard user != 0, group != 0, box_unshare(CInt(BOX_CLONE_NEWUSER)) == 0 else { return }
+        try Identity.write(
+            user: IdentityMapping(inside: user, outside: user),
+            group: IdentityMapping(inside: group, outside: group), for: getpid())
     }
 
     /// Looks again and again until the supervisor closes the socket.
@@ -243,8 +255,8 @@ private struct StageWatcher: ~Copyable {
 
     /// Why the session must end; nil if it need not. `taken` is what the disk has lost since the session began, to whomever.
     ///
-    /// Directories that the agent has closed cannot be looked into, and what is open but deleted is in none: for the first
-    /// the disk's own account counts instead, for the second what is left of the disk.
+    /// Closed directories that cannot be looked into all the same (of another group) are in no sum, nor is what is open but
+    /// deleted: for the first the disk's own account counts instead, for the second what is left of the disk.
     private borrowing func refusal(_ usage: Usage, free: Int, taken: Int) -> StageWatch.Finding? {
         let bytes = usage.closed > 0 ? max(usage.bytes, taken) : usage.bytes
         let used = ByteSize(bytes: bytes).rounded

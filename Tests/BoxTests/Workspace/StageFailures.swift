@@ -95,16 +95,21 @@ import Testing
     // MARK: - The disk
 
     @Test(arguments: ["overlay", "copy"])
-    func `what is in closed directories counts`(_ mode: String) throws {
+    func `what is in closed directories counts, whatever else the disk gains`(_ mode: String) throws {
         var project = try project()
         project.box.options = ["--workspace", mode, "--net", "none"]
+        let other = project.box.scratch.root + "/ballast"
+        try project.host("dd if=/dev/zero of=\"\(other)\" bs=1M count=100 conv=fsync 2>&1")
         let script = """
-            mkdir closed; chmod 300 closed; cd closed
+            echo begun; read line; mkdir closed; chmod 300 closed; cd closed
             for n in $(seq 60); do head -c 1000000 /dev/zero | tr '\\0' x > f$n; done
             chmod 000 .; echo written; read line; echo over
             """
         let running = try project.box.start(
             ["/bin/sh", "-c", script], options: ["--disk", "20MB"], streams: .openInput)
+        try running.expect("begun")
+        try project.host("rm \"\(other)\"")
+        try running.send("\n")
         try running.expect("written", within: 60)
         let outcome = try running.wait(within: 60)
         #expect(outcome.status == 143 && !outcome.text.contains("over"), "\(outcome)")
