@@ -9,22 +9,52 @@ internal import Glibc
 package struct PolicyWatch: ~Copyable {
     /// Reads the whole policy as a new session would.
     private let load: () throws(SessionError) -> NetworkRules
-    private let notifier: Descriptor
+    private let files: [String]
+    /// The files as they were when the session began.
+    private let before: [Look?]
+    /// When they are watched, until they are.
+    private var begins: Int?
+    private var notifier: Descriptor?
     /// The names that count, by the watched directory's number.
-    private let names: [CInt: Set<String>]
+    private var names: [CInt: Set<String>] = [:]
+
+    /// The kernel takes 10 ms to end a watch: commands that end sooner than this, in milliseconds, do without. What
+    /// changes until then is seen then.
+    private static let patience = 250
 
     /// Watches the files of a policy. Directories that do not exist are not watched: who makes a file there by a
     /// command of box's tells the sessions.
-    package init(
-        files: [String], load: @escaping () throws(SessionError) -> NetworkRules
-    ) throws(SessionError) {
-        let (number, names): (CInt, [CInt: Set<String>])
-        do throws(KernelError) { (number, names) = try PolicyWatch.watch(files) } catch {
-            throw SessionError(step: "watch the policy", error)
-        }
+    package init(files: [String], load: @escaping () throws(SessionError) -> NetworkRules) {
+        self.files = files
         self.load = load
-        self.names = names
-        notifier = Descriptor(owning: number)
+        before = PolicyWatch.look(files)
+        begins = Clock.milliseconds() + PolicyWatch.patience
+    }
+
+    /// What shows that a file was written, or is another one.
+    private struct Look: Equatable {
+        let device: UInt64
+        let inode: UInt64
+        let size: Int
+        let modified: Node.Time
+    }
+
+    /// The files as they are; nil for one that is not there.
+    private static func look(_ files: [String]) -> [Look?] {
+        files.map { file in
+            Node.at(file.utf8).map {
+                Look(device: $0.device, inode: $0.inode, size: $0.size, modified: $0.modified)
+            }
+        }
+    }
+
+    private mutating func begin() throws(SessionError) -> Bool {
+        do throws(KernelError) {
+            let (number, names) = try PolicyWatch.watch(files)
+            notifier = Descriptor(owning: number)
+            self.names = names
+        } catch { throw SessionError(step: "watch the policy", error) }
+        return PolicyWatch.look(files) != before
     }
 
     private static func watch(_ files: [String]) throws(KernelError) -> (CInt, [CInt: Set<String>]) {
@@ -43,10 +73,29 @@ package struct PolicyWatch: ~Copyable {
     }
 
     /// What to wait for.
-    var entry: PollEntry { PollEntry(notifier.number, .read) }
+    var entries: [PollEntry] {
+        switch notifier {
+        case .some(let notifier): [PollEntry(notifier.number, .read)]
+        case .none: []
+        }
+    }
 
-    /// Whether a file of the policy has changed, now that there is something to read.
-    borrowing func hasChanged() throws(SessionError) -> Bool {
+    /// When `hasChanged` is to be called although there is nothing to read; nil if it need not.
+    var nextTime: Int? { begins }
+
+    /// Whether a file of the policy has changed. `hasNews`: there is something to read.
+    mutating func hasChanged(hasNews: Bool) throws(SessionError) -> Bool {
+        if let begins, begins <= Clock.milliseconds() {
+            self.begins = nil
+            return try begin()
+        }
+        switch notifier {
+        case .some(let notifier) where hasNews: return try hasChanged(notifier)
+        default: return false
+        }
+    }
+
+    private borrowing func hasChanged(_ notifier: borrowing Descriptor) throws(SessionError) -> Bool {
         var changed = false
         while true {
             var code: CInt = 0

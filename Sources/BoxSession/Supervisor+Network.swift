@@ -59,8 +59,10 @@ extension Supervisor {
     }
 
     /// Reads the policy anew if a file of it has changed.
-    mutating func watchPolicy(_ directory: borrowing SessionDirectory) throws(SessionError) {
-        guard try policy?.hasChanged() == true else { return }
+    mutating func watchPolicy(
+        hasNews: Bool, _ directory: borrowing SessionDirectory
+    ) throws(SessionError) {
+        guard try policy?.hasChanged(hasNews: hasNews) == true else { return }
         var log = NetworkLog()
         protectPolicy(&log)
         try reload(for: nil, &log)

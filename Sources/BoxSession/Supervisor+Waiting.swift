@@ -25,7 +25,7 @@ extension Supervisor {
         let network = network?.entries() ?? []
         let requests = control?.entries ?? []
         let watch = watch?.entries ?? []
-        let policy = [policy?.entry].compactMap { $0 }
+        let policy = policy?.entries ?? []
         let streams = sandbox.streamEntries
         var ready: ArraySlice<Ready>
         do throws(KernelError) {
@@ -57,7 +57,8 @@ extension Supervisor {
             }
         let network = network?.nextTime.map { max(0, min($0 - Clock.milliseconds(), Int(CInt.max))) }
         let watch = watch?.nextTime.map { max(0, $0 - Clock.milliseconds()) }
+        let policy = (policy?.nextTime ?? nil).map { max(0, $0 - Clock.milliseconds()) }
         let counts = budget.nextTime.map { max(0, $0 - Clock.milliseconds()) }
-        return [due, network, watch, counts, pause, sandbox.streamTimeout].compactMap { $0 }.min()
+        return [due, network, watch, policy, counts, pause, sandbox.streamTimeout].compactMap { $0 }.min()
     }
 }

@@ -128,7 +128,7 @@ struct Supervisor: ~Copyable {
             if found.hasSignal { try takeSignals() }
             try takeNetworkMessages(found.network, directory)
             try takeRequests(found.requests, directory)
-            if found.policyHasNews { try watchPolicy(directory) }
+            try watchPolicy(hasNews: found.policyHasNews, directory)
             try watchStage(hasSpoken: found.stageWatchHasSpoken)
             try sandbox.relay(found.streams)
             try recordCounts(directory)

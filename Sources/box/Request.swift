@@ -74,9 +74,9 @@ struct Request {
     }
 
     /// Follows the policy while the session runs; nil where nothing follows from it.
-    func watch() throws(SessionError) -> PolicyWatch? {
+    func watch() -> PolicyWatch? {
         guard plan.proxy != nil || plan.summary.workspace == "direct" else { return nil }
-        return try PolicyWatch(files: sources.files) { [query] () throws(SessionError) in
+        return PolicyWatch(files: sources.files) { [query] () throws(SessionError) in
             do throws(PolicySourceError) {
                 return Planner.rules(of: try PolicySources.load(query).policy.network)
             } catch { throw SessionError(step: "read the policy anew", reason: error.description) }

@@ -212,7 +212,7 @@ struct Launcher {
             let shown = plan
             var prepared = PreparedSession(
                 plan: plan, directory: directory, seed: seed, continuing: earlier,
-                policy: try draft.watch(), policyDigest: draft.sources.digest,
+                policy: draft.watch(), policyDigest: draft.sources.digest,
                 agent: draft.agent, stem: draft.stem
             ) {
                 if shown.stage?.copies == true, !quiet { CopyLine().clear() }

@@ -158,6 +158,24 @@ extension Door {
             try work.session.end()
         }
 
+        /// Files are watched only in sessions that last; what changed before is followed then.
+        @Test(arguments: Identity.all, ["printf %s", "sed -i s/github/gitlab/"])
+        func `an edit in a session's first moments is followed`(_ identity: Identity, _ how: String) throws {
+            let old = "[network]\nallow = [\"github.com\"]\n"
+            let work = try Work(identity, policy: old)
+            // As many bytes, in the same file and in another one.
+            let script =
+                how.hasPrefix("sed")
+                ? "\(how) box.toml" : "\(how) \"$1\" >box.toml"
+            let edited = try Host.run(
+                work.box.prefix + [
+                    "/bin/sh", "-c", script, "sh", old.replacingOccurrences(of: "github", with: "gitlab"),
+                ])
+            #expect(edited.status == 0, "\(edited)")
+            #expect(try work.follows("github.com", false))
+            try work.session.end()
+        }
+
         @Test(arguments: Identity.all)
         func `a file with a mistake changes nothing, and is written down`(_ identity: Identity) throws {
             let work = try Work(identity, policy: "[network]\nallow = [\"github.com\"]\n")
