@@ -16,8 +16,7 @@ package struct LogParts: Equatable, Sendable {
     /// The parts before the present one, as they are now. `log` is the present one's path.
     package init(of log: String) throws(KernelError) {
         present = log
-        directory = log.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(
-            separator: "/")
+        directory = log.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(log[..<$0]) } ?? ""
         try refresh()
     }
 

@@ -5,7 +5,7 @@ internal import Glibc
 
 /// The start of a program that waits for an answer: what its registers say, and what they point to.
 struct ExecutionCall {
-    private static let numbers = SyscallTable.nativeNumbers(of: ListenedCalls.executionNames)
+    private static let numbers = [BOX_SYS_EXECVE, BOX_SYS_EXECVEAT]
 
     let call: WaitingCall
     private let directory: CInt

@@ -50,7 +50,7 @@ extension Mover {
 
     /// Opens a directory so that its children can be moved; its owner gets the rights for that.
     static func open(
-        _ name: some Collection<UInt8>, in tree: borrowing Tree
+        _ name: [UInt8], in tree: borrowing Tree
     ) throws(KernelError) -> Opened {
         let place = try tree.open(BytePath.root.appending(name), BOX_O_PATH | BOX_O_DIRECTORY)
         let node = try Node.of(place.number)

@@ -6,7 +6,7 @@ internal import Glibc
 
 /// A rename that waits for an answer: what its registers say.
 struct RenameCall {
-    private static let numbers = SyscallTable.nativeNumbers(of: ListenedCalls.renameNames)
+    private static let numbers = [BOX_SYS_RENAME, BOX_SYS_RENAMEAT, BOX_SYS_RENAMEAT2]
 
     /// One of its two paths: where it begins, and where its text lies in the task's memory.
     struct Argument {

@@ -95,7 +95,7 @@ package struct LandlockRuleset: Hashable, Sendable {
         ///
         /// Needs `no_new_privs` or CAP_SYS_ADMIN (`EPERM` otherwise). The 17th layer is `E2BIG`.
         package consuming func restrictSelf(
-            _ options: LandlockRestriction = []
+            _ options: LandlockRestriction = LandlockRestriction(rawValue: 0)
         ) throws(KernelError) -> LandlockReport {
             for entry in LandlockRestriction.table where options.contains(entry.option) && entry.abi > abi {
                 throw beyond(entry.name, needs: entry.abi, has: abi)

@@ -4,6 +4,8 @@ internal import Glibc
 package struct PollEvents: OptionSet, Hashable, Sendable {
     package let rawValue: Int16
     package init(rawValue: Int16) { self.rawValue = rawValue }
+    /// The library's own is generic, which costs microseconds each time.
+    package init(arrayLiteral all: PollEvents...) { rawValue = all.reduce(0) { $0 | $1.rawValue } }
 
     /// There is something to read, or the end of the file.
     package static let read = PollEvents(rawValue: Int16(POLLIN))

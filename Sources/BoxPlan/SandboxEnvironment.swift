@@ -180,7 +180,7 @@ package enum UserEnvironment {
     ///
     /// Entries that no program reads reliably are dropped: without `=`, with an empty or malformed name
     /// (`BASH_FUNC_x%%`), or not UTF-8. Of a name that appears twice the first counts, as for getenv(3).
-    package static func parse(_ entries: some Sequence<[UInt8]>) -> [String: String] {
+    package static func parse(_ entries: [[UInt8]]) -> [String: String] {
         var values: [String: String] = [:]
         for entry in entries {
             guard let equals = entry.firstIndex(of: UInt8(ascii: "=")),

@@ -19,8 +19,8 @@ extension PolicyReader {
 
     /// Reports every key that nobody asked for.
     mutating func finish(_ section: Section) {
-        let name = section.path.joined(separator: ".")
         for (key, node) in section.unread {
+            let name = section.path.joined(separator: ".")
             let path = section.path + [key]
             if case .table = node {
                 report(.unknownTable(key, section: name, known: section.known), at: path)

@@ -38,7 +38,10 @@ package struct BytePath: Hashable, Sendable, Comparable {
     package init?(_ text: String) { self.init(Array(text.utf8)) }
 
     /// Whether bytes can be one component.
-    package static func isName(_ name: some Collection<UInt8>) -> Bool {
+    package static func isName(_ name: [UInt8]) -> Bool { isName(name[...]) }
+
+    /// Whether bytes can be one component. Not generic: trees have many names.
+    package static func isName(_ name: ArraySlice<UInt8>) -> Bool {
         guard let first = name.first, !name.contains(slash), !name.contains(0) else { return false }
         let dot = UInt8(ascii: ".")
         return first != dot || name.count > 2 || name.contains { $0 != dot }
@@ -69,7 +72,10 @@ package struct BytePath: Hashable, Sendable, Comparable {
     }
 
     /// This path with one more component, which must be a name.
-    package func appending(_ name: some Collection<UInt8>) -> BytePath {
+    package func appending(_ name: [UInt8]) -> BytePath { appending(name[...]) }
+
+    /// This path with one more component, which must be a name.
+    package func appending(_ name: ArraySlice<UInt8>) -> BytePath {
         precondition(BytePath.isName(name), "not a name")
         return bytes.isEmpty
             ? BytePath(trusted: Array(name)) : BytePath(trusted: bytes + [BytePath.slash] + name)

@@ -89,7 +89,7 @@ package enum IPAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     private static func dotted(_ value: UInt32) -> String {
-        [24, 16, 8, 0].map { String(value >> $0 & 0xFF) }.joined(separator: ".")
+        "\(value >> 24).\(value >> 16 & 0xFF).\(value >> 8 & 0xFF).\(value & 0xFF)"
     }
 
     /// RFC 5952: the longest run of two or more zero groups, the first of equals, is `::`.

@@ -23,7 +23,7 @@ struct DecimalText {
             return nil
         }
         let fraction = parts.count == 2 ? parts[1] : ""
-        guard fraction.count <= 9, let digits = Int(String(parts[0]) + fraction) else { return nil }
+        guard fraction.count <= 9, let digits = Int(String(parts[0]) + String(fraction)) else { return nil }
         self.digits = digits
         scale = fraction.count
     }

@@ -228,6 +228,15 @@ long box_syscall(long number, long a, long b, long c, long d, long e, long f) {
 
 const int BOX_O_PATH = O_PATH, BOX_O_DIRECTORY = O_DIRECTORY, BOX_O_CLOEXEC = O_CLOEXEC,
           BOX_O_NOFOLLOW = O_NOFOLLOW, BOX_O_TMPFILE = O_TMPFILE;
+// Newer processors do not have the older ones.
+#ifndef SYS_rename
+#define SYS_rename -1
+#endif
+#ifndef SYS_renameat
+#define SYS_renameat -1
+#endif
+const int BOX_SYS_RENAME = SYS_rename, BOX_SYS_RENAMEAT = SYS_renameat, BOX_SYS_RENAMEAT2 = SYS_renameat2,
+          BOX_SYS_EXECVE = SYS_execve, BOX_SYS_EXECVEAT = SYS_execveat;
 const uint64_t BOX_ALL_NAMESPACES = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                                     CLONE_NEWUTS | CLONE_NEWCGROUP,
                BOX_CLONE_NEWUSER = CLONE_NEWUSER, BOX_CLONE_NEWNS = CLONE_NEWNS;

@@ -15,10 +15,7 @@ enum CommandLineSecret {
             let before = unsafe CommandLine.unsafeArgv[index - 1].map { unsafe String(cString: $0) }
             let isVariable = before == "--env" || text.hasPrefix("--env=")
             let bytes = Array(text.utf8)
-            guard let secret = isVariable ? value(in: bytes) : text.contains("://") ? place(in: bytes) : nil
-            else {
-                continue
-            }
+            guard let secret = isVariable ? value(in: bytes) : place(in: bytes) else { continue }
             for at in secret { unsafe argument[at] = CChar(UInt8(ascii: "x")) }
         }
     }

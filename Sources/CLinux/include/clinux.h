@@ -140,6 +140,8 @@ long box_syscall(long number, long a, long b, long c, long d, long e, long f);
 // --- Constants that Swift's importer cannot see ----------------------------------------------------------
 extern const int BOX_O_PATH, BOX_O_DIRECTORY, BOX_O_CLOEXEC, BOX_O_NOFOLLOW, BOX_O_TMPFILE;
 extern const uint64_t BOX_ALL_NAMESPACES, BOX_CLONE_NEWUSER, BOX_CLONE_NEWNS;
+// Numbers of calls on this processor; -1 for one that it does not have.
+extern const int BOX_SYS_RENAME, BOX_SYS_RENAMEAT, BOX_SYS_RENAMEAT2, BOX_SYS_EXECVE, BOX_SYS_EXECVEAT;
 extern const unsigned int BOX_AT_EMPTY_PATH, BOX_OPEN_TREE_CLONE, BOX_AT_RECURSIVE;
 extern const uint64_t BOX_MOUNT_RDONLY, BOX_MOUNT_NOSUID, BOX_MOUNT_NODEV, BOX_MOUNT_NOEXEC;
 extern const uint64_t BOX_RESOLVE_NO_SYMLINKS, BOX_RESOLVE_NO_MAGICLINKS, BOX_RESOLVE_BENEATH,
