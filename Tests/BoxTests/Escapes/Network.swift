@@ -175,7 +175,7 @@ import Testing
         for proxy in proxies { kill(proxy.pid, SIGKILL) }
         try running.send("\n")
         // Either box ends the run at once, and says why, or requests fail inside.
-        let ended = try Host.eventually(within: 5) {
+        let ended = try Host.eventually {
             try running.listen(seconds: 0.05)
             return running.hasEnded || String(decoding: running.out, as: UTF8.self).contains("\"act\":\"tcp,")
         }

@@ -130,7 +130,7 @@ import Testing
         try terminal.expect("ready")
         try terminal.send("\u{3}")
         try terminal.expect("interrupted")
-        #expect(try terminal.wait(within: 10).status == 9)
+        #expect(try terminal.wait().status == 9)
     }
 
     @Test func `control-Z stops and fg goes on`() throws {

@@ -18,7 +18,7 @@ final class Conversation {
 
     /// Runs a script inside; what it printed, errors with the rest.
     @discardableResult
-    func say(_ script: String, within seconds: Double = 20) throws -> String {
+    func say(_ script: String, within seconds: Double = 30) throws -> String {
         begin(script)
         return try answer(within: seconds)
     }
@@ -32,7 +32,7 @@ final class Conversation {
     }
 
     /// What the script printed that was begun last.
-    func answer(within seconds: Double = 20) throws -> String {
+    func answer(within seconds: Double = 30) throws -> String {
         try running.expect("<end \(turns)>\n", within: seconds)
     }
 
@@ -70,7 +70,7 @@ final class Conversation {
 
     /// Ends the shell, and with it the session.
     @discardableResult
-    func end(within seconds: Double = 15) throws -> Outcome {
+    func end(within seconds: Double = 30) throws -> Outcome {
         running.closeInput()
         return try running.wait(within: seconds)
     }

@@ -66,7 +66,7 @@ enum Host {
     }
 
     /// Waits for something to become true; false if it does not in that time.
-    static func eventually(within seconds: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
+    static func eventually(within seconds: Double = 30, _ condition: () throws -> Bool) rethrows -> Bool {
         let end = Date().addingTimeInterval(seconds)
         while try !condition() {
             if Date() > end { return false }

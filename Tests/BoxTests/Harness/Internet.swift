@@ -144,7 +144,7 @@ final class Internet: Sendable {
 
     /// Waits for a line; the logs of servers are written when they get to it.
     func eventually(
-        since mark: Mark, _ log: String, within seconds: Double = 5, _ holds: (Trace) -> Bool
+        since mark: Mark, _ log: String, within seconds: Double = 30, _ holds: (Trace) -> Bool
     ) throws -> Bool {
         try Host.eventually(within: seconds) { try lines(log, since: mark).contains(where: holds) }
     }

@@ -92,7 +92,7 @@ final class Running {
 
     /// Waits until the output since the last match contains the text; everything up to it counts as seen.
     @discardableResult
-    func expect(_ text: String, within seconds: Double = 15) throws -> String {
+    func expect(_ text: String, within seconds: Double = 30) throws -> String {
         let wanted = Array(text.utf8)
         let end = Date().addingTimeInterval(seconds)
         while true {

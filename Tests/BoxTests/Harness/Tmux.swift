@@ -88,7 +88,7 @@ final class Tmux {
 
     /// Waits until the lines are as wanted, and gives them.
     @discardableResult
-    func shows(_ what: String, within seconds: Double = 15, _ isSo: ([String]) throws -> Bool) throws
+    func shows(_ what: String, within seconds: Double = 30, _ isSo: ([String]) throws -> Bool) throws
         -> [String]
     {
         var last: [String] = []
@@ -106,12 +106,12 @@ final class Tmux {
 
     /// Waits until a text is somewhere in a line, and gives the lines.
     @discardableResult
-    func shows(_ text: String, within seconds: Double = 15) throws -> [String] {
+    func shows(_ text: String, within seconds: Double = 30) throws -> [String] {
         try shows("\"\(text)\"", within: seconds) { lines in lines.contains { $0.contains(text) } }
     }
 
     /// Waits until the program has ended, and gives its exit status.
-    func ends(within seconds: Double = 15) throws -> Int {
+    func ends(within seconds: Double = 30) throws -> Int {
         var status: Int?
         let hasEnded = try Host.eventually(within: seconds) {
             status = try self.status()

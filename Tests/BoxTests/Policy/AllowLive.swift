@@ -62,7 +62,7 @@ extension Door {
 
             /// Waits until the session has followed a file.
             func follows(_ host: String, _ open: Bool) throws -> Bool {
-                try Host.eventually(within: 5) { try reaches(host) == open }
+                try Host.eventually { try reaches(host) == open }
             }
 
             func log() throws -> String {
@@ -188,7 +188,7 @@ extension Door {
                     try Host.run(
                         work.box.prefix + ["/bin/sh", "-c", "cp ../broken broken && mv broken box.toml"]
                     ).status == 0)
-                let told = try Host.eventually(within: 5) {
+                let told = try Host.eventually {
                     try work.log().components(separatedBy: "\"error\"").count > before
                 }
                 #expect(told, "nothing is written down of \(broken.prefix(20))")

@@ -58,7 +58,7 @@ import Testing
         let user = try session.attach()
         try user.expect("picture")
         try user.send("q")
-        let outcome = try user.wait(within: 15)
+        let outcome = try user.wait()
         #expect(outcome.status == 5 && outcome.text.contains("\u{1B}[?1049l"), "\(outcome)")
         #expect(try session.listed().exitStatus == 5)
     }
@@ -71,7 +71,7 @@ import Testing
         let user = try session.attach()
         try user.send("\n")
         try user.expect("\r\n5000\r\nlast\r\n")
-        let outcome = try user.wait(within: 15)
+        let outcome = try user.wait()
         #expect(outcome.status == 124, "\(outcome)")
         #expect(outcome.text.contains("box: the command was ended after 3 s (--timeout)\r\n"))
         #expect(outcome.text.contains("box: 1 file changed in session quinn"))
@@ -84,7 +84,7 @@ import Testing
         let before = try user.expect("picture")
         #expect(before.contains("\u{1B}[?1049h"))
         kill(try session.supervisor().pid, SIGKILL)
-        let outcome = try user.wait(within: 15)
+        let outcome = try user.wait()
         #expect(outcome.status == 125, "\(outcome)")
         for mode in ["?1049l", "?25h", "?2004l"] {
             #expect(outcome.text.contains("\u{1B}[\(mode)"), "\(outcome)")
@@ -100,7 +100,7 @@ import Testing
         let user = try session.attach()
         try user.expect("picture")
         user.signal(signal)
-        let outcome = try user.wait(within: 15)
+        let outcome = try user.wait()
         #expect(outcome.status == 128 + signal && outcome.text.contains("\u{1B}[?1049l"), "\(outcome)")
         #expect(try session.listed().state == "running")
     }
@@ -115,7 +115,7 @@ import Testing
             try user.expect("picture")
             #expect(try supervisor.descriptors() > open)
             user.signal(kind)
-            _ = try user.wait(within: 15)
+            _ = try user.wait()
             #expect(try Host.eventually { try supervisor.descriptors() == open })
         }
         #expect(try session.listed().state == "running")
@@ -141,7 +141,7 @@ import Testing
         try second.detach(from: "quinn")
         try first.expect("size 40 120")
         try first.send("q")
-        #expect(try first.wait(within: 15).status == 5)
+        #expect(try first.wait().status == 5)
     }
 
     @Test func `one that does not read stops nobody, and sees the present when it does`() throws {
@@ -163,7 +163,7 @@ import Testing
         try slow.expect("finished")
         try slow.detach(from: "quinn")
         try other.send("\n")
-        #expect(try other.wait(within: 15).status == 0)
+        #expect(try other.wait().status == 0)
     }
 
     // MARK: - Questions to the terminal

@@ -90,7 +90,7 @@ import Testing
         let children = Host.descendants(of: caller.pid)
         #expect(children.contains { $0.commandLine.contains("--detach") }, "\(children)")
         caller.signal(signal)
-        let outcome = try caller.wait(within: 10)
+        let outcome = try caller.wait()
         #expect(outcome.status != 0 && outcome.text.isEmpty && !outcome.timedOut, "\(outcome)")
         // What box itself had started is not reached by a signal that box cannot see.
         let boxes = children.filter { $0.commandLine.contains("--detach") || signal != SIGKILL }

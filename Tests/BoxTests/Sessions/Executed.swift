@@ -151,7 +151,7 @@ import Testing
         #expect(lines.count == 3 && lines[0] != lines[2] && lines[1] == "31 101", "\(lines)")
         try user.resize(rows: 12, columns: 34)
         try user.expect("12 34")
-        #expect(try user.wait(within: 15).status == 4)
+        #expect(try user.wait().status == 4)
         withExtendedLifetime(session) {}
     }
 
@@ -194,7 +194,7 @@ import Testing
             ],
             environment: scene.box.environment, directory: scene.project,
             streams: .terminal(rows: 24, columns: 80))
-        #expect(try user.wait(within: 15).text == "terminal\r\nERROR\r\n")
+        #expect(try user.wait().text == "terminal\r\nERROR\r\n")
         withExtendedLifetime(session) {}
     }
 
@@ -212,7 +212,7 @@ import Testing
             environment: scene.box.environment, directory: scene.project, streams: .openInput)
         try running.expect("up\n")
         running.signal(signal)
-        let outcome = try running.wait(within: 15)
+        let outcome = try running.wait()
         #expect(outcome.status == 9 && outcome.text.hasSuffix("got \(signal)\n"), "\(outcome)")
         withExtendedLifetime(session) {}
     }
@@ -228,7 +228,7 @@ import Testing
             environment: scene.box.environment, directory: scene.project, streams: .openInput)
         try running.expect("up\n")
         running.signal(signal)
-        #expect(try running.wait(within: 15).status == 128 + signal)
+        #expect(try running.wait().status == 128 + signal)
         #expect(try Host.eventually { try session.listed().changes == 1 })
         #expect(try session.listed().state == "running")
     }
@@ -248,7 +248,7 @@ import Testing
         } else {
             try scene.command(["stop", "--kill", "quinn"])
         }
-        let outcome = try running.wait(within: 15)
+        let outcome = try running.wait()
         #expect(outcome.status == 137 && outcome.errors.contains("session quinn has ended"), "\(outcome)")
         #expect(Host.eventually { inside.allSatisfy { !$0.isAlive } })
     }
@@ -279,7 +279,7 @@ import Testing
         for (number, running) in all.enumerated() { try running.expect("\(number)\n") }
         for (number, running) in all.enumerated() {
             running.closeInput()
-            #expect(try running.wait(within: 15).status == Int32(number))
+            #expect(try running.wait().status == Int32(number))
         }
         #expect(try Host.eventually { try supervisor.descriptors() == open })
     }

@@ -208,7 +208,7 @@ import Testing
         let inside = Host.descendants(of: running.pid).map(\.pid)
         #expect(!inside.isEmpty)
         running.signal(SIGKILL)
-        _ = try running.wait(within: 10)
+        _ = try running.wait()
         #expect(Host.eventually { inside.allSatisfy { kill($0, 0) != 0 } })
         #expect(try scene.list(["-a"]).first?.state == "interrupted")
         // What was written until then is whole, but for a last line that may be cut off.

@@ -59,7 +59,7 @@ import Testing
         running.closeInput()
         #expect(try running.wait().status < 125)
         try log.expect("ended")
-        #expect(try log.wait(within: 10).status == 0)
+        #expect(try log.wait().status == 0)
         // Of one that has ended there is nothing to wait for.
         #expect(try scene.command(["log", "-f", "work"]).text.contains("ended"))
     }
@@ -72,7 +72,7 @@ import Testing
             streams: .terminal(rows: 24, columns: 80))
         try log.expect("started")
         try log.send("\u{3}")
-        #expect(try log.wait(within: 5).status == 130)
+        #expect(try log.wait().status == 130)
         running.closeInput()
         #expect(try running.wait().status < 125)
     }
@@ -221,7 +221,7 @@ import Testing
         running.closeInput()
         #expect(try running.wait().status < 125)
         try log.expect("ended")
-        let followed = try log.wait(within: 10)
+        let followed = try log.wait()
         #expect(followed.status == 0)
         let parts = try parts(scene)
         #expect(parts.count > 3 && parts.last == "events.jsonl", "\(parts)")

@@ -110,7 +110,7 @@ import Testing
         #expect(Host.eventually { scene.exists(scene.project + "/made") })
         try scene.command(["pause", "quinn"])
         try scene.command(how + ["quinn"])
-        #expect(try running.wait(within: 5).status == 143)
+        #expect(try running.wait().status == 143)
         #expect(scene.exists(scene.project + "/last") == (how.count == 1))
     }
 
@@ -120,7 +120,7 @@ import Testing
         let running = try scene.running("quinn", "trap 'exit 7' TERM HUP INT; while :; do sleep 0.01; done")
         try scene.command(["pause", "quinn"])
         running.signal(signal)
-        #expect(try running.wait(within: 10).status == 7)
+        #expect(try running.wait().status == 7)
         #expect(try scene.command(["log", "quinn"]).text.contains("resumed    signal"))
     }
 
@@ -140,7 +140,7 @@ import Testing
         let scene = try scene()
         let running = try scene.running("quinn", "read line", ["--timeout", "2s"])
         try scene.command(["pause", "quinn"])
-        #expect(try running.wait(within: 10).status == 124)
+        #expect(try running.wait().status == 124)
         #expect(try scene.command(["log", "quinn"]).text.contains("limit      time  2 s"))
     }
 
