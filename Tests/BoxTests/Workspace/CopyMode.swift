@@ -82,8 +82,8 @@ import Testing
 
     @Test func `a file that changes while it is copied stops the run with its name`() throws {
         let project = try ReviewedProject("echo 1 > quiet", repository: false, ["--workspace", "copy"])
-        // As fast as they can, until they are ended; more of them than processors, so that one of them always
-        // writes.
+        // To copy so much takes longer than any of these writers, as fast as they can, waits for a processor.
+        try project.host("head -c 200M /dev/zero > restless")
         let writers = try (0..<4).map { _ in
             try Running(
                 ["/bin/sh", "-c", "echo ready; while :; do echo x; done >> restless"],
@@ -91,7 +91,6 @@ import Testing
                 directory: project.path, streams: .pipes(input: nil))
         }
         for writer in writers { try writer.expect("ready") }
-        #expect(Host.eventually { project.exists("restless") })
         let refused = try project.box.shell("echo never")
         for writer in writers {
             writer.signal(SIGKILL)
