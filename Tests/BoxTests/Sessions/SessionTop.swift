@@ -265,6 +265,8 @@ private final class Window {
     /// Whether the terminal's settings are those from the beginning, it shows its cursor, and it is not the other screen.
     func isAsBefore() throws -> Bool {
         let file = scene.box.scratch.root + "/after"
+        // What is typed while it still reads is its.
+        #expect(Host.eventually { top.flatMap { Process($0)?.state }.map { "TtZX".contains($0) } ?? true })
         try type("stty -g > \(file); echo 'set'tled\n")
         try expect("settled")
         let state = try Window.call(
